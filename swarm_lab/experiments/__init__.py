@@ -1,0 +1,1 @@
+"""Experiments over swarms: baselines, runs and their tables."""

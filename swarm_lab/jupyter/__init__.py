@@ -1,0 +1,1 @@
+"""The notebook face: magics and live views; the only package that imports Jupyter."""

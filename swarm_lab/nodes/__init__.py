@@ -1,0 +1,1 @@
+"""The main programs of the nodes, one module a kind."""

@@ -1,0 +1,1 @@
+"""Schemas of the services between nodes, with their generated code."""

@@ -1,0 +1,1 @@
+"""The sync round: its state machine, its messages, its tensors."""
