@@ -43,6 +43,182 @@ class UsageError(SwarmLabError):
 # --- front door -------------------------------------------------------------------------------------------
 
 
+class BadName(UsageError):
+    """A name that a swarm or a node cannot have."""
+
+    code = "SWL-102"
+    title = "the name cannot be used"
+    next_step = "use lower-case letters, digits and `-`, starting with a letter, 31 characters at most"
+
+
+class NoSuchSwarm(SwarmLabError):
+    """There is no swarm of this name, or none at all."""
+
+    code = "SWL-103"
+    title = "there is no such swarm"
+    next_step = "`swarm-lab list` shows the swarms; `swarm-lab up --name NAME` makes one"
+
+
+class WhichSwarm(UsageError):
+    """NAME was left out while several swarms exist."""
+
+    code = "SWL-104"
+    title = "several swarms exist and none is named"
+    next_step = "name the swarm, for example with `--name NAME`"
+
+
+class SwarmRuns(SwarmLabError):
+    """A second `up` of a running swarm."""
+
+    code = "SWL-105"
+    title = "a swarm of this name already runs"
+    next_step = "use it (`swarm-lab status`), take it down (`swarm-lab down`) or choose another --name"
+
+
+class SwarmDown(SwarmLabError):
+    """A verb that needs a running swarm met one that does not run."""
+
+    code = "SWL-106"
+    title = "the swarm does not run"
+    next_step = "`swarm-lab up` with its name starts it again with the same keys, addresses and ledger"
+
+
+class PortTaken(SwarmLabError):
+    """An address that the swarm must keep is in use by another process."""
+
+    code = "SWL-107"
+    title = "a port is taken"
+    next_step = "end the process that holds the port, then run `up` again"
+
+
+class UnsafeDirectory(SwarmLabError):
+    """The directory for the sockets belongs to somebody else."""
+
+    code = "SWL-108"
+    title = "the directory for the sockets is not yours"
+    next_step = "remove it, or set TMPDIR to a directory of your own"
+
+
+class NotReady(SwarmLabError):
+    """Nodes did not become ready within the limit."""
+
+    code = "SWL-109"
+    title = "nodes did not become ready in time"
+    next_step = "read the log of the named node; a longer --wait helps on a slow machine"
+
+
+class SupervisorFailed(SwarmLabError):
+    """The process supervisor does not start or does not answer."""
+
+    code = "SWL-110"
+    title = "the process supervisor does not start or answer"
+    next_step = "read supervisord.log in the swarm's directory, then `swarm-lab down` and `swarm-lab up`"
+
+
+class NoFramework(SwarmLabError):
+    """Neither PyTorch nor Keras is installed."""
+
+    code = "SWL-111"
+    title = "no ML framework is installed"
+    next_step = "install one: `pip install 'swarm-lab[torch]'` or `pip install 'swarm-lab[keras]'`"
+
+
+class NoSuchNode(UsageError):
+    """A node name that the swarm does not have."""
+
+    code = "SWL-112"
+    title = "the swarm has no such node"
+    next_step = "`swarm-lab status` shows the nodes"
+
+
+class NoSuchTraining(UsageError):
+    """A training id that the swarm does not have."""
+
+    code = "SWL-113"
+    title = "the swarm has no such training"
+    next_step = "`swarm-lab status` shows the trainings"
+
+
+class BadProgram(UsageError):
+    """A program that cannot be sent: missing, a syntax error, too large, a missing module."""
+
+    code = "SWL-114"
+    title = "the program cannot be sent"
+    next_step = "correct the program and run `train` again"
+
+
+class BadData(UsageError):
+    """Data folders do not fit the seats."""
+
+    code = "SWL-115"
+    title = "the data folders do not fit the seats"
+    next_step = "give DIR/<node name>/ for each seat, or as many folders in DIR as there are seats"
+
+
+class BadRequirements(SwarmLabError):
+    """The seats' environment lacks what the program requires."""
+
+    code = "SWL-116"
+    title = "the environment of the seats lacks a requirement"
+    next_step = "install the named packages into the environment of `swarm-lab`, then restart the seats"
+
+
+class SeatsBusy(SwarmLabError):
+    """`--no-queue` while seats are busy."""
+
+    code = "SWL-117"
+    title = "seats are busy"
+    next_step = "wait for the running training, stop it, or leave --no-queue out"
+
+
+class TrainingFailed(SwarmLabError):
+    """A training in which not every node finished with the same model."""
+
+    code = "SWL-118"
+    title = "the training failed"
+    next_step = "see the named nodes' messages above and `swarm-lab logs NODE`"
+
+
+class NotStopped(SwarmLabError):
+    """Something of the swarm still runs, or a training did not end within the limit."""
+
+    code = "SWL-119"
+    title = "something did not end in time"
+    next_step = "run the verb again; `swarm-lab doctor` names what still runs"
+
+
+class BadSpec(UsageError):
+    """A YAML file that does not describe a swarm."""
+
+    code = "SWL-120"
+    title = "the file does not describe a swarm"
+    next_step = "correct the named field"
+
+
+class OtherVersion(SwarmLabError):
+    """A file written by another version of the package."""
+
+    code = "SWL-121"
+    title = "a file has a version that this package does not read"
+    next_step = "use the package version that made the swarm, or make the swarm again"
+
+
+class Refused(SwarmLabError):
+    """A node refused what the operator asked of it, or could not be reached."""
+
+    code = "SWL-122"
+    title = "a node refused a request or cannot be reached"
+    next_step = "`swarm-lab status` and `swarm-lab logs NODE` say why"
+
+
+class NoRoom(SwarmLabError):
+    """The disk is full."""
+
+    code = "SWL-123"
+    title = "the disk is full"
+    next_step = "free some space in the named directory; what was committed is kept"
+
+
 # --- identity ---------------------------------------------------------------------------------------------
 
 
@@ -55,7 +231,31 @@ class UsageError(SwarmLabError):
 # --- rounds and training ----------------------------------------------------------------------------------
 
 
+class ModelFileError(SwarmLabError):
+    """A model file cannot be read."""
+
+    code = "SWL-501"
+    title = "a model file is missing or damaged"
+    next_step = "check the path, or take the model of another node: every node of a finished training holds the same"
+
+
 # --- programs and seats -----------------------------------------------------------------------------------
 
 
 # --- environment ------------------------------------------------------------------------------------------
+
+
+class ToolNotFetched(SwarmLabError):
+    """A third-party program (anvil) is not in the user's cache and could not be fetched."""
+
+    code = "SWL-701"
+    title = "a third-party program could not be fetched"
+    next_step = "see whether npm reaches its registry, or name a copy with SWARM_LAB_ANVIL=/path/to/anvil"
+
+
+class ToolDoesNotRun(SwarmLabError):
+    """A third-party program is there and does not start on this machine."""
+
+    code = "SWL-702"
+    title = "a third-party program does not start on this machine"
+    next_step = "name a copy made for this machine with SWARM_LAB_ANVIL=/path/to/anvil"

@@ -1,0 +1,78 @@
+"""What a node says of itself: `state.json`, replaced atomically, so that a reader never sees half of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+STATE_VERSION = 1
+
+StateName = Literal["starting", "waiting", "ready", "training", "degraded", "failed", "stopped"]
+STATES: tuple[StateName, ...] = get_args(StateName)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """A node's own word: its state, a line for people, since when (unix seconds), and named facts beside it."""
+
+    state: StateName
+    message: str
+    since: float
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class StateFile:
+    """A node's `state.json`, which only the node itself writes. Calls from several threads are fine."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._extra: dict[str, Any] = {}
+        self._state: StateName | None = None
+        self._since = 0.0
+
+    def update(self, state: StateName, message: str = "", **extra: Any) -> NodeState:
+        """Say where the node is. Facts given before stay until given again; one given as None goes away."""
+        if state not in STATES:
+            raise ValueError(f"a node's state is one of {', '.join(STATES)}, not {state!r}")
+        with self._lock:
+            if state != self._state:
+                self._state, self._since = state, self._clock()
+            merged = {**self._extra, **extra}
+            self._extra = {key: value for key, value in merged.items() if value is not None}
+            now = NodeState(state, message, self._since, dict(self._extra))
+            write_json(self.path, {"v": STATE_VERSION, **asdict(now)})
+            return now
+
+
+def read_state(path: Path) -> NodeState | None:
+    """A node's last word; None where it has said nothing yet, or in a version that this one does not read."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    if not isinstance(found, dict) or found.get("v") != STATE_VERSION or found.get("state") not in STATES:
+        return None
+    since = float(found.get("since", 0.0))
+    return NodeState(found["state"], str(found.get("message", "")), since, found.get("extra") or {})
+
+
+def write_json(path: Path, value: Any, *, mode: int = 0o600) -> None:
+    """Replace `path` by `value` as JSON in one step: a reader sees the old or the new, also after a crash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(value, file)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

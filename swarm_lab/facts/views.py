@@ -1,0 +1,182 @@
+"""What the facts add up to: one view of each training, folded from its events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+TrainingState = Literal["queued", "running", "finished", "stopped", "failed"]
+OVER: frozenset[str] = frozenset({"finished", "stopped", "failed"})
+
+
+@dataclass(slots=True)
+class RoundView:
+    """A committed round: who took part, the digest of its model, and each node's own loss and metric."""
+
+    round: int
+    nodes: list[str]
+    digest: str
+    metrics: dict[str, dict[str, float | None]]
+    left_out: dict[str, str] = field(default_factory=dict)
+    seconds: float | None = None
+    tx: str | None = None
+    time: float = 0.0
+
+
+@dataclass(slots=True)
+class TrainingView:
+    """A training as its events tell it. `finished` and `failed` map a node to what it said last."""
+
+    id: str
+    state: TrainingState = "queued"
+    nodes: list[str] = field(default_factory=list)
+    merge: str = "mean"
+    min_peers: int = 1
+    sync: int = 0
+    program: str = ""
+    digest: str | None = None
+    rounds: list[RoundView] = field(default_factory=list)
+    progress: dict[str, dict[str, Any]] = field(default_factory=dict)
+    waiting: dict[str, dict[str, Any]] = field(default_factory=dict)
+    finished: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stop_asked: bool = False
+    model: str | None = None
+    model_digest: str | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    created: float = 0.0
+    ended: float | None = None
+
+    @property
+    def round(self) -> int:
+        """The last committed round, 0 before the first."""
+        return self.rounds[-1].round if self.rounds else 0
+
+    @property
+    def over(self) -> bool:
+        """Whether every node has ended."""
+        return self.state in OVER
+
+    def outcome(self) -> dict[str, Any] | None:
+        """What the `finished` event says once every node has ended; None before.
+
+        The training has failed unless every node finished, all with the same digest.
+        """
+        ended = self.finished.keys() | self.failed.keys()
+        if not self.nodes or not ended.issuperset(self.nodes):
+            return None
+        digests = {end.get("digest") for end in self.finished.values()}
+        good = not self.failed and len(digests) == 1
+        state = ("stopped" if self.stop_asked else "finished") if good else "failed"
+        ends = [self.finished[node] for node in self.nodes if node in self.finished]
+        return {
+            "state": state,
+            "rounds": self.round,
+            "model": ends[0].get("model") if ends else None,
+            "digest": digests.pop() if len(digests) == 1 else None,
+            "metrics": {end["node"]: end.get("metrics") for end in ends},
+            "failed": {node: end.get("message") for node, end in self.failed.items()},
+        }
+
+
+def fold(events: Iterable[Mapping[str, Any]]) -> dict[str, TrainingView]:
+    """The trainings of a swarm in the order of their creation; events of other versions or names pass."""
+    views: dict[str, TrainingView] = {}
+    for event in events:
+        apply(views, event)
+    return views
+
+
+def apply(views: dict[str, TrainingView], event: Mapping[str, Any]) -> TrainingView | None:
+    """Add one event to the views; returns the view that it changed."""
+    step = _STEPS.get(str(event.get("event")))
+    training = event.get("training")
+    if step is None or not isinstance(training, str) or event.get("v") != 1:
+        return None
+    view = views.setdefault(training, TrainingView(training))
+    step(view, event)
+    return view
+
+
+def _created(view: TrainingView, event: Mapping[str, Any]) -> None:
+    view.nodes = list(event.get("nodes", []))
+    view.merge = str(event.get("merge", "mean"))
+    view.min_peers = int(event.get("min_peers", 1))
+    view.sync = int(event.get("sync") or 0)
+    view.program = str(event.get("program", ""))
+    view.digest = event.get("digest")
+    view.created = float(event.get("time", 0.0))
+
+
+def _started(view: TrainingView, _event: Mapping[str, Any]) -> None:
+    if not view.over:
+        view.state = "running"
+
+
+def _progress(view: TrainingView, event: Mapping[str, Any]) -> None:
+    _started(view, event)
+    view.progress[str(event["node"])] = {key: event.get(key) for key in ("round", "batches", "loss")}
+    view.waiting.pop(str(event["node"]), None)
+
+
+def _waiting(view: TrainingView, event: Mapping[str, Any]) -> None:
+    view.waiting[str(event["node"])] = {key: event.get(key) for key in ("phase", "reason", "nodes")}
+
+
+def _round(view: TrainingView, event: Mapping[str, Any]) -> None:
+    _started(view, event)
+    if event["round"] <= view.round:
+        return
+    view.rounds.append(
+        RoundView(
+            round=int(event["round"]),
+            nodes=list(event.get("nodes", [])),
+            digest=str(event.get("digest", "")),
+            metrics=dict(event.get("metrics") or {}),
+            left_out=dict(event.get("left_out") or {}),
+            seconds=event.get("seconds"),
+            tx=event.get("tx"),
+            time=float(event.get("time", 0.0)),
+        )
+    )
+    for node in view.rounds[-1].nodes:
+        view.waiting.pop(node, None)
+
+
+def _node_finished(view: TrainingView, event: Mapping[str, Any]) -> None:
+    node = str(event["node"])
+    view.finished[node] = dict(event)
+    view.failed.pop(node, None)
+    view.waiting.pop(node, None)
+
+
+def _node_failed(view: TrainingView, event: Mapping[str, Any]) -> None:
+    view.failed[str(event["node"])] = dict(event)
+    view.waiting.pop(str(event["node"]), None)
+
+
+def _stopped(view: TrainingView, _event: Mapping[str, Any]) -> None:
+    view.stop_asked = True
+
+
+def _finished(view: TrainingView, event: Mapping[str, Any]) -> None:
+    view.state = event.get("state") or ("stopped" if view.stop_asked else "finished")
+    view.model = event.get("model")
+    view.model_digest = event.get("digest")
+    view.metrics = dict(event.get("metrics") or {})
+    view.ended = float(event.get("time", 0.0))
+
+
+_STEPS: dict[str, Callable[[TrainingView, Mapping[str, Any]], None]] = {
+    "training_created": _created,
+    "training_queued": lambda view, event: None,
+    "training_started": _started,
+    "progress": _progress,
+    "waiting": _waiting,
+    "round": _round,
+    "node_finished": _node_finished,
+    "node_failed": _node_failed,
+    "training_stopped": _stopped,
+    "finished": _finished,
+}
