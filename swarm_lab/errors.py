@@ -222,6 +222,70 @@ class NoRoom(SwarmLabError):
 # --- identity ---------------------------------------------------------------------------------------------
 
 
+class IssuerUnreachable(SwarmLabError):
+    """The Workload API socket is missing, or nobody answers on it."""
+
+    code = "SWL-201"
+    title = "the identity issuer cannot be reached"
+    next_step = "see `swarm-lab status` for the node `identity`, and `swarm-lab logs identity`"
+
+
+class NotAttested(SwarmLabError):
+    """The issuer does not know the process as a node of the swarm."""
+
+    code = "SWL-202"
+    title = "the issuer gave this process no identity"
+    next_step = "let `swarm-lab up` start nodes; the reason of the refusal is in `swarm-lab logs identity`"
+
+
+class WrongIdentity(SwarmLabError):
+    """The issuer answered with another SPIFFE ID than the one this node must have."""
+
+    code = "SWL-203"
+    title = "the issuer gave another identity than the expected one"
+    next_step = "check the node's entry at the issuer (its config.json, or the SPIRE registration entry)"
+
+
+class IdentityExpired(SwarmLabError):
+    """An SVID, ours or a peer's, is outside its life."""
+
+    code = "SWL-204"
+    title = "an identity has expired"
+    next_step = "check that `identity` is running and that the clocks of the machines agree"
+
+
+class UnknownTrustDomain(SwarmLabError):
+    """A peer's trust domain has no bundle here: it is not federated with ours."""
+
+    code = "SWL-205"
+    title = "a peer belongs to a trust domain that is not known here"
+    next_step = "federate the two trust domains, or check the address of the peer"
+
+
+class PeerNotVerified(SwarmLabError):
+    """A peer's certificate is malformed or not of the authority of the trust domain that it claims."""
+
+    code = "SWL-206"
+    title = "a peer's identity could not be verified"
+    next_step = "look in the log for the peer; if it should be trusted, check its issuer's authority"
+
+
+class RoleRefused(SwarmLabError):
+    """A peer is who it says, and may not call this."""
+
+    code = "SWL-207"
+    title = "a peer's role does not allow the call"
+    next_step = "call from a node whose role may; the log names the method, the role and the roles that may"
+
+
+class AuthorityDamaged(SwarmLabError):
+    """The dev issuer's key or certificate on disk cannot be used."""
+
+    code = "SWL-208"
+    title = "the issuer's authority on disk is damaged or of another trust domain"
+    next_step = "restore nodes/identity/, or remove `ca.*` there and restart all nodes: a new authority is made"
+
+
 # --- license ----------------------------------------------------------------------------------------------
 
 
@@ -237,6 +301,15 @@ class ModelFileError(SwarmLabError):
     code = "SWL-501"
     title = "a model file is missing or damaged"
     next_step = "check the path, or take the model of another node: every node of a finished training holds the same"
+
+
+class StagingError(SwarmLabError):
+    """What the operator sent for a training cannot be used."""
+
+    code = "SWL-502"
+    title = "a training could not be staged at a node"
+    next_step = "run the same version of swarm-lab on both sides and start the training again"
+    exit_code = 2
 
 
 # --- programs and seats -----------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 Section 10 of the round protocol: contributions in the order that the caller fixes (ascending node id), elementwise
 multiply, then add, each rounded, in float64; one division last; one rounding to the tensor's dtype. No BLAS and no
-fused multiply-add, whose results differ between machines. Integers are summed exactly, divided, and rounded half to even;
-booleans go by weighted majority, a tie to the base.
+fused multiply-add, whose results differ between machines. Integers are summed exactly, divided, and rounded half to
+even; booleans go by weighted majority, a tie to the base.
 """
 
 from __future__ import annotations
