@@ -289,6 +289,78 @@ class AuthorityDamaged(SwarmLabError):
 # --- license ----------------------------------------------------------------------------------------------
 
 
+class NoLicense(SwarmLabError):
+    """No license is installed on this machine, or its file cannot be read."""
+
+    code = "SWL-401"
+    title = "no license is installed"
+    next_step = "`swarm-lab license install FILE`, or remove the license directory: `up` makes a community license"
+
+
+class LicenseExpired(SwarmLabError):
+    """The license's last day is over: no new training begins, running ones end at their next closing round."""
+
+    code = "SWL-402"
+    title = "the license has expired"
+    next_step = "install a new one with `swarm-lab license install FILE`: nodes take it up without a restart"
+
+
+class LicenseTampered(SwarmLabError):
+    """The license file is not what its issuer signed."""
+
+    code = "SWL-403"
+    title = "the license file was changed or is damaged"
+    next_step = "install the file as the issuer gave it: `swarm-lab license install FILE`"
+
+
+class UnknownIssuer(SwarmLabError):
+    """The license is signed by a key that this machine does not trust."""
+
+    code = "SWL-404"
+    title = "the license is signed by a key that is not trusted here"
+    next_step = "get the issuer's public key by a way you trust: `swarm-lab license install FILE --issuer KEY.pem`"
+
+
+class ClockMovedBack(SwarmLabError):
+    """The clock shows a time more than five minutes before one that it has shown already."""
+
+    code = "SWL-405"
+    title = "the clock was moved back"
+    next_step = "set the clock right; if it ran ahead before, install a license issued since it is right again"
+
+
+class NoSeat(SwarmLabError):
+    """All seats of a kind of node are in use."""
+
+    code = "SWL-406"
+    title = "the license has no free seat"
+    next_step = "take down a swarm that is not needed, ask for fewer nodes, or install a license with more seats"
+
+
+class LicenseServerLost(SwarmLabError):
+    """The license node did not answer for the whole of the grace time."""
+
+    code = "SWL-407"
+    title = "the license node cannot be reached and the grace time is over"
+    next_step = "see `swarm-lab status` for the node `license`, then `swarm-lab restart license`"
+
+
+class LeaseUnknown(SwarmLabError):
+    """A node renewed a lease that the license node does not have any more; nodes then ask for a new one."""
+
+    code = "SWL-408"
+    title = "the license node does not know the lease"
+    next_step = "nothing: the node asks for a new lease by itself"
+
+
+class BadLicenseOptions(UsageError):
+    """`license issue` was given values that make no license."""
+
+    code = "SWL-409"
+    title = "the options make no license"
+    next_step = "see `swarm-lab license issue --help`"
+
+
 # --- ledger and network -----------------------------------------------------------------------------------
 
 
