@@ -1,0 +1,87 @@
+"""Which nodes a swarm on this machine has and where each listens; the nodes' configurations made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from swarm_lab.facts.paths import SwarmPaths, run_dir_of
+from swarm_lab.facts.swarm import NodeFacts, NodeKind, SwarmFacts, read_swarm, swarm_names
+from swarm_lab.nodes.config import Framework, NodeConfig
+from swarm_lab.provision.ports import LOOPBACK, free_ports
+
+
+def plan(
+    paths: SwarmPaths, *, sl: int, sn: int, framework: Framework, cold: bool, options: dict[str, str], now: float
+) -> SwarmFacts:
+    """A new swarm with `sl` seats and `sn` SNs, the sentinel among them, on ports that are free now."""
+    names: list[tuple[str, NodeKind]] = [("identity", "identity"), ("chain", "chain"), ("license", "license")]
+    names += [("sentinel", "sentinel"), *((f"sn-{i}", "sn") for i in range(2, sn + 1))]
+    names += [] if cold else [("seats", "seats")]
+    names += [(f"sl-{i}", "sl") for i in range(1, sl + 1)]
+    return SwarmFacts(
+        name=paths.name,
+        trust_domain=f"{paths.name}.swarm",
+        run_dir=run_dir_of(paths.root),
+        framework=framework,
+        cold=cold,
+        created=now,
+        nodes=_place(names, ports_of_others(paths.name)),
+        options=options,
+    )
+
+
+def more_seats(facts: SwarmFacts, count: int) -> tuple[NodeFacts, ...]:
+    """`count` further seats, numbered on."""
+    last = max((int(name.rpartition("-")[2]) for name in facts.seats), default=0)
+    names: list[tuple[str, NodeKind]] = [(f"sl-{last + i}", "sl") for i in range(1, count + 1)]
+    mine = {int(address.rpartition(":")[2]) for address in facts.ports.values()}
+    return _place(names, mine | ports_of_others(facts.name))
+
+
+def config_of(facts: SwarmFacts, node: NodeFacts, paths: SwarmPaths) -> NodeConfig:
+    """What the node's main program is given."""
+    license_node, chain = facts.of_kind("license")[0], facts.of_kind("chain")[0]
+    return NodeConfig(
+        swarm=facts.name,
+        name=node.name,
+        kind=node.kind,
+        trust_domain=facts.trust_domain,
+        directory=paths.node(node.name),
+        swarm_dir=paths.root,
+        run_dir=facts.run_dir,
+        address=node.address,
+        sentinel=facts.of_kind("sentinel")[0].name,
+        network=facts.network,
+        license_address=license_node.address,
+        chain_url=f"http://{chain.address}",
+        framework=facts.framework,
+        options={**facts.options, "cold": "1" if facts.cold else "0"},
+    )
+
+
+def ports_of_others(name: str) -> set[int]:
+    """The ports that this user's other swarms keep, also those that do not run."""
+    found: set[int] = set()
+    for other in swarm_names():
+        if other != name:
+            addresses = read_swarm(SwarmPaths.of(other)).ports.values()
+            found.update(int(address.rpartition(":")[2]) for address in addresses)
+    return found
+
+
+def stale_sockets(run_dir: Path) -> list[Path]:
+    """What a swarm that was killed left behind: a socket file keeps the next one from binding."""
+    return [path for path in run_dir.iterdir() if path.is_socket()]
+
+
+def _place(names: Iterable[tuple[str, NodeKind]], taken: set[int]) -> tuple[NodeFacts, ...]:
+    nodes = []
+    for name, kind in names:
+        address = ""
+        if kind not in ("identity", "seats"):
+            port = next(free_ports(kind, taken))
+            taken.add(port)
+            address = f"{LOOPBACK}:{port}"
+        nodes.append(NodeFacts(name=name, kind=kind, address=address))
+    return tuple(nodes)

@@ -1,0 +1,60 @@
+"""Which ports a swarm on one machine listens on: the defaults when they are free, else free ones."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Container, Iterator
+
+import psutil
+
+from swarm_lab.errors import PortTaken
+
+LOOPBACK = "127.0.0.1"
+DEFAULTS = {"license": 5814, "chain": 8545, "sentinel": 30304, "sn": 30304, "sl": 30305}
+# Below the range that the kernel takes for outgoing connections, so that a stopped swarm finds its ports again.
+_OTHERS = range(30400, 32700)
+
+
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Whether a server could listen on the port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
+        return True
+
+
+def free_ports(kind: str, taken: Container[int]) -> Iterator[int]:
+    """Ports for nodes of a kind, its default first, without those in `taken` (of other swarms, running or not)."""
+    for port in (DEFAULTS[kind], *_OTHERS):
+        if port not in taken and is_free(port):
+            yield port
+    raise PortTaken(f"no free port for {kind} in {_OTHERS.start}-{_OTHERS.stop - 1}")
+
+
+def holder(port: int) -> str:
+    """Who listens on the port, for people: name and pid, or that it cannot be seen."""
+    for process in psutil.process_iter(["name", "pid"]):
+        try:
+            found = process.net_connections(kind="tcp")
+        except (psutil.AccessDenied, psutil.NoSuchProcess):
+            continue
+        if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in found):
+            return f"{process.info['name']} (pid {process.info['pid']})"
+    return "a process that this user cannot see"
+
+
+def check_free(addresses: dict[str, str]) -> None:
+    """Raise `PortTaken` naming each node whose `host:port` another process holds, and who that is."""
+    taken = []
+    for node, address in addresses.items():
+        host, _, port = address.rpartition(":")
+        if not is_free(int(port), host):
+            taken.append(f"port {port} of {node} is held by {holder(int(port))}")
+    if taken:
+        raise PortTaken("; ".join(taken))
