@@ -1,0 +1,1 @@
+"""Parts of the front door: what the verbs need beside `Swarm` itself."""

@@ -1,0 +1,201 @@
+"""The status of a swarm: its facts, what the supervisor sees and what the nodes say, merged into one answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pydantic import BaseModel, Field
+
+from swarm_lab.facts.events import fold, read
+from swarm_lab.facts.paths import SwarmPaths
+from swarm_lab.facts.process import read_record, record_of
+from swarm_lab.facts.state import NodeState, read_state
+from swarm_lab.facts.swarm import NodeFacts, SwarmFacts
+from swarm_lab.facts.views import TrainingView
+from swarm_lab.nodes.config import ROLES
+from swarm_lab.provision.local import LocalNodes
+from swarm_lab.provision.supervisor import ProgramInfo
+
+# Start times count in clock ticks from the boot: they may lie a little after the file that the process wrote.
+_CLOCK_S = 0.5
+
+READY = frozenset({"ready", "training"})
+
+
+class NodeStatus(BaseModel):
+    """One node. `since` is unix seconds; `seat` is how an SL's programs start (warm or cold, memory)."""
+
+    name: str
+    kind: str
+    state: str
+    host: str
+    address: str
+    spiffe_id: str | None
+    seat: Any = None
+    pid: int | None = None
+    message: str = ""
+    since: float | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+class TrainingStatus(BaseModel):
+    """One training. `metrics` are the last round's or, at the end, the final ones: by node."""
+
+    id: str
+    state: str
+    round: int
+    nodes: list[str]
+    merge: str
+    metrics: dict[str, Any]
+    min_peers: int
+    sync: int
+    program: str
+    digest: str | None = None
+    model: str | None = None
+    waiting: dict[str, Any] = Field(default_factory=dict)
+    failed: dict[str, str] = Field(default_factory=dict)
+
+
+class SwarmStatus(BaseModel):
+    """A swarm: `state` is the worst of what its nodes say, in one word."""
+
+    swarm: str
+    state: str
+    nodes: list[NodeStatus]
+    trainings: list[TrainingStatus]
+    framework: str = ""
+    directory: str = ""
+    message: str = ""
+
+
+def status_of(paths: SwarmPaths, facts: SwarmFacts) -> SwarmStatus:
+    """Ask and merge; never waits for a node."""
+    programs = LocalNodes(paths, facts).programs()
+    nodes = [_node(paths, facts, node, programs) for node in _shown(facts)]
+    trainings = [training_status(view) for view in fold(read(paths.root)).values()]
+    return SwarmStatus(
+        swarm=facts.name,
+        state=_swarm_state(nodes, programs is not None),
+        nodes=nodes,
+        trainings=trainings,
+        framework=facts.framework,
+        directory=str(paths.root),
+        message="" if programs is not None or not any(n.pid for n in nodes) else "its supervisor is gone",
+    )
+
+
+def training_status(view: TrainingView) -> TrainingStatus:
+    """A training's view as the answer has it."""
+    last = view.rounds[-1].metrics if view.rounds else {}
+    return TrainingStatus(
+        id=view.id,
+        state=view.state,
+        round=view.round,
+        nodes=view.nodes,
+        merge=view.merge,
+        metrics=view.metrics or last,
+        min_peers=view.min_peers,
+        sync=view.sync,
+        program=view.program,
+        digest=view.model_digest,
+        model=view.model,
+        waiting={} if view.over else view.waiting,
+        failed={node: str(said.get("message", "")) for node, said in view.failed.items()},
+    )
+
+
+def last_words(log: Path) -> str:
+    """The line of a node's log that says most: its last error, else its last line."""
+    try:
+        lines = log.read_text("utf-8", "replace").splitlines()[-200:]
+    except FileNotFoundError:
+        return ""
+    errors = [found for line in lines if (found := _error_in(line))]
+    return (errors or [line for line in lines if line.strip()] or [""])[-1][:500]
+
+
+def _shown(facts: SwarmFacts) -> list[NodeFacts]:
+    order = ("license", "identity", "chain", "sentinel", "sn", "sl")
+    return [node for kind in order for node in facts.of_kind(kind)]
+
+
+def _node(
+    paths: SwarmPaths, facts: SwarmFacts, node: NodeFacts, programs: Mapping[str, ProgramInfo] | None
+) -> NodeStatus:
+    pid = _pid(paths, node.name, programs)
+    said = _word(paths.state(node.name), pid)
+    state, message = _state(said, pid, None if programs is None else programs.get(node.name))
+    role = ROLES.get(node.kind)
+    extra = dict(said.extra) if said is not None else {}
+    seat = extra.pop("seat", None)
+    if node.kind == "sl" and seat is None:
+        seat = "cold" if facts.cold else "warm"
+    return NodeStatus(
+        name=node.name,
+        kind=node.kind,
+        state=state,
+        host=node.host,
+        address=node.address or str(facts.run_dir / "workload.sock"),
+        spiffe_id=f"spiffe://{facts.trust_domain}/{role}/{node.name}" if role else None,
+        seat=seat,
+        pid=pid,
+        message=message,
+        since=said.since if said is not None else None,
+        extra=extra,
+    )
+
+
+def _pid(paths: SwarmPaths, name: str, programs: Mapping[str, ProgramInfo] | None) -> int | None:
+    info = programs.get(name) if programs is not None else None
+    if info is not None and info.pid:
+        return info.pid
+    record = read_record(paths.process(name))
+    return record.pid if record is not None and record.alive else None
+
+
+def _word(path: Path, pid: int | None) -> NodeState | None:
+    """What the node says of itself; not what it said before it was started again."""
+    try:
+        written = path.stat().st_mtime
+        if pid is not None and written < record_of(pid).start_time - _CLOCK_S:
+            return None
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return None
+    return read_state(path)
+
+
+def _state(said: NodeState | None, pid: int | None, info: ProgramInfo | None) -> tuple[str, str]:
+    if pid is None:
+        if info is None or info.state == "STOPPED":
+            return "stopped", ""
+        word = said.message if said is not None and said.state == "failed" else info.said
+        return ("failed", word) if info.state == "FATAL" else ("starting", f"starts again: {word}")
+    if said is None:
+        return "starting", ""
+    return said.state, said.message
+
+
+def _swarm_state(nodes: list[NodeStatus], supervised: bool) -> str:
+    states = {node.state for node in nodes}
+    if states == {"stopped"}:
+        return "stopped"
+    if not supervised or states & {"failed", "degraded", "stopped"}:
+        return "degraded"
+    for state in ("starting", "waiting", "training"):
+        if state in states:
+            return state
+    return "ready"
+
+
+def _error_in(line: str) -> str | None:
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError:
+        return line if "Error" in line else None
+    if isinstance(found, dict) and found.get("level") in ("error", "critical"):
+        return str(found.get("message"))
+    return None
