@@ -1,0 +1,81 @@
+"""What a program imports to train with the swarm: one name, `SwarmCallback`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+from swarm_lab.callback.errors import CallbackArgumentError
+
+__all__ = ["SwarmCallback"]
+
+
+class _Either(type):
+    """Makes `isinstance(x, SwarmCallback)` true for the callback of each framework."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        kinds = (("swarm_lab.callback.torch", "TorchCallback"), ("swarm_lab.callback.keras", "KerasCallback"))
+        return any(
+            isinstance(instance, getattr(module, name))
+            for home, name in kinds
+            if (module := sys.modules.get(home)) is not None
+        )
+
+
+class SwarmCallback(metaclass=_Either):
+    """The callback that makes a program a member of a swarm.
+
+    With `model=` a `torch.nn.Module` it is the one for PyTorch; else a `keras.callbacks.Callback`.
+
+    Every argument may be left out (but `model` on PyTorch): what the program does not say comes from the command
+    line of `swarm-lab train`. In snake_case, the documented camelCase names in brackets:
+
+    - `sync_frequency` (`syncFrequency`): batches between two sync rounds, at least 1
+    - `min_peers` (`minPeers`): peers that a round needs, at least 1
+    - `training_contract` (`trainingContract`): the training to join
+    - `val_data` (`adsValData`), `val_batch_size` (`adsValBatchSize`): local data to judge merged models with;
+      torch: a `DataLoader` or `(x, y)`; Keras: `(x, y)`, `(x, y, sample_weight)` or anything `evaluate` takes
+    - `loss_function`, `loss_function_args` (`lossFunction`, `lossFunctionArgs`): torch: a class of `torch.nn`
+    - `metric_function`, `metric_function_args` (`metricFunction`, `metricFunctionArgs`): torch: a class of
+      `torchmetrics`; Keras: the name of a compiled metric
+    - `node_weightage` (`nodeWeightage`): weight in the merge, 1 to 100
+    - `merge_method` (`mergeMethod`): mean, coordmedian, geomedian
+    - `checkin_model_on_train_end` (`checkinModelOnTrainEnd`): snapshot, active, inactive
+    - `use_adaptive_sync` (`useAdaptiveSync`), `total_epochs` (`totalEpochs`), `logger`, `ml_platform`
+
+    Raises CallbackArgumentError on an unknown name, with the nearest known one, and on a value that does not fit.
+    """
+
+    def __new__(
+        cls,
+        sync_frequency: int | None = None,
+        min_peers: int | None = None,
+        training_contract: str | None = None,
+        **arguments: Any,
+    ) -> Any:
+        positional = {
+            "sync_frequency": sync_frequency,
+            "min_peers": min_peers,
+            "training_contract": training_contract,
+        }
+        given = {**{name: value for name, value in positional.items() if value is not None}, **arguments}
+        return _framework(given.get("model"))(**given)
+
+
+def _framework(model: object) -> Any:
+    """The class for this model: nothing is imported that the program has not imported itself."""
+    keras = sys.modules.get("keras")
+    torch = sys.modules.get("torch")
+    # A Keras model on the torch backend is a torch module as well, and counts as Keras.
+    if model is not None and keras is not None and isinstance(model, keras.Model):
+        return import_module("swarm_lab.callback.keras").KerasCallback
+    if model is not None and torch is not None and isinstance(model, torch.nn.Module):
+        return import_module("swarm_lab.callback.torch").TorchCallback
+    if model is not None:
+        raise CallbackArgumentError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    if keras is None and "tensorflow" not in sys.modules:
+        raise CallbackArgumentError(
+            "model is missing: SwarmCallback(model=...) for PyTorch; import keras first for Keras"
+        )
+    return import_module("swarm_lab.callback.keras").KerasCallback

@@ -1,0 +1,122 @@
+"""The arguments of `SwarmCallback`: their two spellings, their checks, and what is sent to the node."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from swarm_lab.callback.errors import CallbackArgumentError
+from swarm_lab.callback.messages import Argument
+
+MERGE_METHODS = ("mean", "coordmedian", "geomedian")
+TRAIN_END = ("snapshot", "active", "inactive")
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[str, Any], int]:
+    def check(name: str, value: Any) -> int:
+        try:
+            number = int(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise CallbackArgumentError(f"{name} must be a whole number, not {value!r}") from error
+        if number < low or (high is not None and number > high):
+            bounds = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise CallbackArgumentError(f"{name} must be {bounds}, not {value!r}")
+        return number
+
+    return check
+
+
+def _choice(choices: tuple[str, ...], *, fold: bool) -> Callable[[str, Any], str]:
+    def check(name: str, value: Any) -> str:
+        chosen = value.lower() if fold and isinstance(value, str) else value
+        if chosen not in choices:
+            raise CallbackArgumentError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        return str(chosen)
+
+    return check
+
+
+def _kind(*kinds: type) -> Callable[[str, Any], Any]:
+    def check(name: str, value: Any) -> Any:
+        if not isinstance(value, kinds):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise CallbackArgumentError(f"{name} must be of type {wanted}, not {type(value).__name__}")
+        return value
+
+    return check
+
+
+def _any(name: str, value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An argument: our name, the documented name of the existing product (and other spellings), check, and who reads it."""
+
+    name: str
+    others: tuple[str, ...]
+    check: Callable[[str, Any], Any]
+    platforms: tuple[str, ...] = ("torch", "keras")
+    sent: bool = False
+
+
+ARGUMENTS: tuple[Known, ...] = (
+    Known("sync_frequency", ("syncFrequency",), _whole(1), sent=True),
+    Known("min_peers", ("minPeers",), _whole(1), sent=True),
+    Known("training_contract", ("trainingContract",), _kind(str), sent=True),
+    Known("use_adaptive_sync", ("useAdaptiveSync",), _kind(bool), sent=True),
+    Known("val_data", ("adsValData", "ads_val_data"), _any),
+    Known("val_batch_size", ("adsValBatchSize", "ads_val_batch_size"), _whole(1)),
+    Known("checkin_model_on_train_end", ("checkinModelOnTrainEnd",), _choice(TRAIN_END, fold=False), sent=True),
+    Known("node_weightage", ("nodeWeightage",), _whole(1, 100), sent=True),
+    Known("merge_method", ("mergeMethod",), _choice(MERGE_METHODS, fold=True), sent=True),
+    Known("logger", (), _kind(logging.Logger)),
+    Known("total_epochs", ("totalEpochs",), _whole(1), sent=True),
+    Known("ml_platform", (), _kind(str)),
+    Known("model", (), _any),
+    Known("loss_function", ("lossFunction",), _kind(str), ("torch",)),
+    Known("loss_function_args", ("lossFunctionArgs",), _kind(dict), ("torch",)),
+    Known("metric_function", ("metricFunction",), _kind(str)),
+    Known("metric_function_args", ("metricFunctionArgs",), _kind(dict), ("torch",)),
+)
+_BY_SPELLING = {spelling: known for known in ARGUMENTS for spelling in (known.name, *known.others)}
+_TF1 = ("tf", "sess")
+
+
+def read_arguments(given: Mapping[str, Any], platform: str) -> dict[str, Any]:
+    """The arguments by our names, checked; what was given as None counts as not given.
+
+    Raises CallbackArgumentError on an unknown name (with the nearest known one), a value that does not fit, one
+    argument in two spellings, or one that this platform does not have.
+    """
+    values: dict[str, Any] = {}
+    for spelling, value in given.items():
+        known = _BY_SPELLING.get(spelling)
+        if known is None:
+            raise CallbackArgumentError(_unknown(spelling, platform))
+        if value is None:
+            continue
+        if platform not in known.platforms:
+            raise CallbackArgumentError(f"{spelling} is no argument of SwarmCallback for {platform}")
+        if known.name in values:
+            raise CallbackArgumentError(f"{known.name} is given twice, once as {spelling}")
+        values[known.name] = known.check(spelling, value)
+    return values
+
+
+def _unknown(spelling: str, platform: str) -> str:
+    if spelling in _TF1:
+        return f"{spelling} belongs to graph mode of TensorFlow 1, which is not supported: use Keras 3"
+    names = [name for name, known in _BY_SPELLING.items() if platform in known.platforms]
+    near = difflib.get_close_matches(spelling, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(names))}"
+    return f"SwarmCallback has no argument {spelling!r}{hint}"
+
+
+def sent_arguments(values: Mapping[str, Any]) -> dict[str, Argument]:
+    """Those of the checked arguments that the node has to know."""
+    return {known.name: values[known.name] for known in ARGUMENTS if known.sent and known.name in values}

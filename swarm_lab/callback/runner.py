@@ -1,0 +1,155 @@
+"""Runs one program: seeds, threads, import path, and the report when it raises.
+
+`python -m swarm_lab.callback.runner PROGRAM [ARGUMENT...]` in a fresh process; a warm seat calls `run` after its fork.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+import runpy
+import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+from swarm_lab.callback.errors import NodeGoneError, SwarmError
+from swarm_lab.callback.link import VARIABLE, Link, keep_link
+from swarm_lab.callback.messages import Failed
+
+MAX_TRACEBACK = 64 * 1024
+MAX_MESSAGE = 4 * 1024
+PACKAGE = str(Path(__file__).resolve().parent)
+
+
+def warm_up(framework: str) -> None:
+    """Import what a program of this framework imports first; compute nothing, so that a fork is still possible."""
+    if framework == "torch":
+        importlib.import_module("torch")
+        importlib.import_module("torch._dynamo")  # the optimizers import it at their first step: seconds
+        importlib.import_module("swarm_lab.callback.torch")
+    elif framework == "keras":
+        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        importlib.import_module("tensorflow")
+        importlib.import_module("swarm_lab.callback.keras")
+
+
+def prepare(framework: str, seed: int | None, threads: int | None) -> None:
+    """Seed every generator of the process and bound the framework's threads.
+
+    The hash seed of Python is the interpreter's and cannot be set here: seats and cold programs start with
+    `PYTHONHASHSEED=0`.
+    """
+    if seed is not None:
+        random.seed(seed)
+        if (numpy := sys.modules.get("numpy")) is not None:
+            numpy.random.seed(seed % 2**32)
+    if framework == "torch":
+        torch = sys.modules["torch"]
+        if threads is not None:
+            torch.set_num_threads(threads)
+        if seed is not None:
+            torch.manual_seed(seed)
+    elif framework == "keras":
+        if threads is not None:
+            threading = sys.modules["tensorflow"].config.threading
+            threading.set_intra_op_parallelism_threads(threads)
+            threading.set_inter_op_parallelism_threads(threads)
+        if seed is not None:
+            sys.modules["keras"].utils.set_random_seed(seed % 2**32)
+
+
+def run(program: str, arguments: list[str]) -> int:
+    """Run the program as `__main__` in this process; returns its exit status.
+
+    The environment says the rest: SWARM_LINK, SWARM_FRAMEWORK, SWARM_SEED, OMP_NUM_THREADS.
+    """
+    path = os.path.abspath(program)
+    link = _connect()
+    framework = os.environ.get("SWARM_FRAMEWORK", "")
+    sys.argv = [path, *arguments]
+    sys.path.insert(0, os.path.dirname(path))
+    try:
+        prepare(framework, _number("SWARM_SEED"), _number("OMP_NUM_THREADS"))
+        runpy.run_path(path, run_name="__main__")
+    except SystemExit as leaving:
+        return _status(leaving)
+    except BaseException as error:  # noqa: BLE001 - the one place where a program's own failure is reported
+        report(link, error, path)
+        return 1
+    return 0
+
+
+def report(link: Link | None, error: BaseException, path: str) -> None:
+    """Send the failure to the node; on stderr only when there is no node that hears it, so that it is shown once."""
+    failed = describe(error, path)
+    try:
+        if link is None:
+            raise NodeGoneError("no link")
+        link.send(failed)
+    except SwarmError:
+        sys.stderr.write(failed.traceback)
+
+
+def describe(error: BaseException, path: str) -> Failed:
+    """The failure in the program's own terms: its frames, and the innermost line of the program's file."""
+    frames = _own_frames(error.__traceback__, path, trim=isinstance(error, SwarmError))
+    lines = [frame.lineno for frame in frames if frame.filename == path and frame.lineno]
+    if isinstance(error, SyntaxError) and error.filename == path and error.lineno:
+        lines = [error.lineno]
+    whole = traceback.TracebackException(type(error), error, error.__traceback__)
+    whole.stack = traceback.StackSummary.from_list(frames)
+    if isinstance(error, SwarmError):
+        whole.__cause__ = whole.__context__ = None
+    text = "".join(whole.format())
+    return Failed(
+        type=type(error).__name__,
+        message=str(error)[:MAX_MESSAGE],
+        traceback=text if len(text) <= MAX_TRACEBACK else text[:2048] + "\n...\n" + text[-(MAX_TRACEBACK - 4096) :],
+        line=lines[-1] if lines else 0,
+        code=error.code if isinstance(error, SwarmError) else "",
+        next=error.next_step if isinstance(error, SwarmError) else "",
+    )
+
+
+def _own_frames(found: TracebackType | None, path: str, *, trim: bool) -> list[traceback.FrameSummary]:
+    frames = list(traceback.extract_tb(found))
+    first = next((i for i, frame in enumerate(frames) if frame.filename == path), len(frames))
+    own = frames[first:]
+    while trim and own and own[-1].filename.startswith(PACKAGE):
+        own.pop()
+    return own
+
+
+def _connect() -> Link | None:
+    if not (socket_path := os.environ.get(VARIABLE)):
+        return None
+    link = Link.connect(socket_path)
+    keep_link(link)
+    return link
+
+
+def _number(variable: str) -> int | None:
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdecimal() else None
+
+
+def _status(leaving: SystemExit) -> int:
+    if leaving.code is None:
+        return 0
+    if isinstance(leaving.code, int):
+        return leaving.code
+    sys.stderr.write(f"{leaving.code}\n")
+    return 1
+
+
+def main(argv: list[str]) -> int:
+    """Run a program in this fresh process."""
+    warm_up(os.environ.get("SWARM_FRAMEWORK", ""))
+    return run(argv[1], argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,271 @@
+"""What every framework's callback has in common: counting, sync points, the order of calls, the end."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import math
+import os
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, Protocol
+
+import swarm_lab
+from swarm_lab.callback.arguments import sent_arguments
+from swarm_lab.callback.errors import CallOrderError, LinkError, NodeGoneError, RefusedByNodeError, WrongCallerError
+from swarm_lab.callback.link import Link, Segment, open_link
+from swarm_lab.callback.messages import (
+    PROTOCOL,
+    Bye,
+    Evaluated,
+    FromNode,
+    Hello,
+    Platform,
+    Reason,
+    Refused,
+    Release,
+    Sync,
+    TensorSpec,
+    Welcome,
+)
+
+FINAL_LINE = "All peers and Swarm training rounds finished. Final Swarm model was loaded."
+# A batch that ends this long after the last look asks the socket whether the node still lives.
+LOOK_EVERY = 1.0
+UNKNOWN = math.nan
+
+Score = tuple[float | None, float | None]
+
+
+class Model(Protocol):
+    """A framework's side: the model of the program as tensors in a fixed order.
+
+    `store` and `load` get one writable byte view a tensor, in the order of `layout()`; both raise ModelChangedError
+    when the model is no longer the one of `layout()`. `evaluate` gives loss and metric on the validation data, None
+    where there is none.
+    """
+
+    platform: Platform
+
+    def layout(self) -> tuple[TensorSpec, ...]:
+        """The tensors; raises ModelError on one that cannot travel."""
+
+    def store(self, views: Sequence[memoryview]) -> None:
+        """Write the tensors into the views."""
+
+    def load(self, views: Sequence[memoryview]) -> None:
+        """Read the tensors from the views, in place."""
+
+    def evaluate(self) -> Score:
+        """Loss and metric of the model as it is now."""
+
+
+class Phase(enum.Enum):
+    """Where a session stands."""
+
+    NEW = "new"
+    TRAINING = "training"
+    OVER = "over"  # the swarm has finished, on_train_end is still to come
+    ENDED = "ended"
+
+
+class Session:
+    """One program's training in the swarm; not for use by two threads.
+
+    `stop_training` becomes true when the swarm is over or was stopped. `batches` and `epochs` count since begin.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        arguments: Mapping[str, Any],
+        logger: logging.Logger,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._model = model
+        self._arguments = dict(arguments)
+        self._log = logger
+        self._environment = os.environ if environment is None else environment
+        self.loopback = self._environment.get("SWARM_LOOPBACK", "").lower() == "true"
+        self.stop_training = False
+        self.batches = 0
+        self.epochs = 0
+        self.rounds = 0
+        self.phase = Phase.NEW
+        self._thread = 0
+        self._loss = UNKNOWN
+        self._score: Score = (None, None)
+        self._left = 0
+        self._interval = 0
+        self._looked = 0.0
+        self._moved_on = False
+
+    def begin(self) -> None:
+        """Connect, say hello, and start from the model that the swarm starts from."""
+        if self.phase is not Phase.NEW:
+            raise CallOrderError("on_train_begin() was called a second time")
+        self._thread = threading.get_ident()
+        if self.loopback:
+            self._log.info("SWARM_LOOPBACK is set: this program trains alone, without a swarm")
+            self.phase = Phase.TRAINING
+            return
+        self._link: Link = open_link(self._environment)
+        layout = self._model.layout()
+        welcome = self._greet(layout)
+        self._segment = Segment(self._link.take_descriptor(), layout, welcome)
+        self._interval = self._left = welcome.interval
+        self.phase = Phase.TRAINING
+        self._log.info("training with the swarm: %s", _shown(welcome.arguments or self._arguments))
+        self._sync("begin")
+
+    def batch(self, steps: int = 1, loss: float | None = None) -> None:
+        """Count `steps` optimiser steps; come to a sync point when one is due or the node asks for it."""
+        if self.phase is not Phase.TRAINING:
+            self._not_training("on_batch_end()")
+            self._moved_on = True
+            return
+        self._check_thread()
+        self.batches += steps
+        if self.loopback:
+            return
+        self._left -= steps
+        if loss is not None:
+            self._loss = loss
+        now = self._segment.tick(self.batches, self._loss)
+        if self._left <= 0:
+            self._sync("interval")
+        elif self._segment.attention:
+            self._sync("attention")
+        elif now - self._looked > LOOK_EVERY:
+            self._looked = now
+            if not self._link.alive():
+                raise NodeGoneError("the node of this program has ended")
+
+    def epoch(self) -> None:
+        """Count an epoch."""
+        if self.phase is not Phase.TRAINING:
+            self._not_training("on_epoch_end()")
+            return
+        self._check_thread()
+        self.epochs += 1
+        if not self.loopback:
+            self._segment.epoch(self.epochs)
+
+    def end(self) -> None:
+        """Take part in the closing round, wait for the swarm's end, and leave its final model in the program."""
+        if self.phase in (Phase.NEW, Phase.ENDED):
+            self._not_training("on_train_end()")
+        self._check_thread()
+        if self.loopback:
+            self.phase = Phase.ENDED
+            return
+        if self.phase is Phase.TRAINING:
+            self._close()
+        elif self._moved_on:
+            # The loop went on after the swarm's end: its steps have no part in the final model.
+            self._model.load(self._segment.merged)
+        if self.rounds == 0:
+            self._log.warning("no merge happened during the training: the sync frequency may be too high")
+        self._score = _finite(self._model.evaluate())
+        self.phase = Phase.ENDED
+        self._link.send(Evaluated(*self._score))
+        self._link.send(Bye())
+        self._log.info(FINAL_LINE)
+
+    def _greet(self, layout: tuple[TensorSpec, ...]) -> Welcome:
+        hello = Hello(
+            protocol=PROTOCOL,
+            package=swarm_lab.__version__,
+            platform=self._model.platform,
+            pid=os.getpid(),
+            arguments=sent_arguments(self._arguments),
+            layout=layout,
+        )
+        self._link.send(hello)
+        welcome = self._answer()
+        if not isinstance(welcome, Welcome):
+            raise LinkError(f"the node answered hello with {welcome.kind}")
+        if welcome.protocol != PROTOCOL:
+            raise LinkError(f"the program speaks link version {PROTOCOL}, its node version {welcome.protocol}")
+        return welcome
+
+    def _answer(self) -> FromNode:
+        answer = self._link.receive()
+        if isinstance(answer, Refused):
+            raise RefusedByNodeError(f"{answer.message} ({answer.code})", next_step=answer.next)
+        return answer
+
+    def _sync(self, reason: Reason) -> None:
+        self._model.store(self._segment.contribution)
+        answer = self._park(reason, fresh=True)
+        if answer.interval is not None:
+            self._interval = self._left = answer.interval
+        elif reason != "attention":
+            self._left += self._interval
+        if answer.stop and self.phase is Phase.TRAINING:
+            self._close()
+
+    def _close(self) -> None:
+        self._model.store(self._segment.contribution)
+        fresh = True
+        while self.phase is Phase.TRAINING:
+            self._park("end", fresh=fresh)
+            fresh = False
+
+    def _park(self, reason: Reason, *, fresh: bool) -> Release:
+        loss, metric = self._score
+        training = None if math.isnan(self._loss) or math.isinf(self._loss) else self._loss
+        self._link.send(Sync(reason, self.batches, self.epochs, loss, metric, training, fresh))
+        answer = self._answer()
+        if not isinstance(answer, Release):
+            raise LinkError(f"the node answered a sync with {answer.kind}")
+        if answer.model:
+            self._model.load(self._segment.merged)
+            self.rounds += reason != "begin"
+        if answer.finished:
+            self.phase = Phase.OVER
+            self.stop_training = True
+        elif answer.model:
+            self._score = _finite(self._model.evaluate())
+        self._log.debug("round %d: released (%s)", answer.round, reason)
+        return answer
+
+    def _not_training(self, call: str) -> None:
+        if self.phase is Phase.NEW:
+            raise CallOrderError(f"{call} was called before on_train_begin()")
+        if self.phase is Phase.ENDED:
+            raise CallOrderError(f"{call} was called after on_train_end()")
+
+    def _check_thread(self) -> None:
+        if threading.get_ident() != self._thread:
+            self._wrong_thread()
+
+    def _wrong_thread(self) -> NoReturn:
+        raise WrongCallerError(
+            f"thread {threading.current_thread().name!r} called a method of the callback that another thread began"
+        )
+
+
+def default_logger() -> logging.Logger:
+    """The logger of programs that bring none: named `SwarmCallback`, INFO, on stdout."""
+    logger = logging.getLogger("SwarmCallback")
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(logging.Formatter("%(asctime)s : %(name)s : %(levelname)s : %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    return logger
+
+
+def _finite(score: Score) -> Score:
+    loss, metric = score
+    return (
+        loss if loss is not None and math.isfinite(loss) else None,
+        metric if metric is not None and math.isfinite(metric) else None,
+    )
+
+
+def _shown(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(arguments.items())) or "no arguments"
