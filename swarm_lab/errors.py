@@ -294,7 +294,7 @@ class NoLicense(SwarmLabError):
 
     code = "SWL-401"
     title = "no license is installed"
-    next_step = "`swarm-lab license install FILE`, or remove the license directory: `up` makes a community license"
+    next_step = "`swarm-lab license install FILE`; `swarm-lab up` makes a community license where there is none"
 
 
 class LicenseExpired(SwarmLabError):
