@@ -1,0 +1,101 @@
+"""The models of one training in this node's memory, by root; what is on disk is found there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from swarm_lab.rounds.checkpoints import Checkpoints
+from swarm_lab.rounds.events import Merge, StoredModel
+from swarm_lab.rounds.layout import Buffer, Layout, root
+from swarm_lab.rounds.merge import rebase, weighted_mean
+from swarm_lab.rounds.messages import Digest
+
+log = logging.getLogger(__name__)
+
+
+class Vault:
+    """Buffers by root. They are never written again once they are in; work on them runs in threads.
+
+    `layout` is None until the program, or a checkpoint, has said what the model looks like.
+    """
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self.layout: Layout | None = None
+        self._checkpoints = checkpoints
+        self._buffers: dict[Digest, Buffer] = {}
+        self._kept: frozenset[Digest] = frozenset()
+
+    def __contains__(self, digest: Digest) -> bool:
+        return digest in self._buffers
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all models in memory."""
+        return sum(memoryview(buffer).nbytes for buffer in self._buffers.values())
+
+    def put(self, digest: Digest, buffer: Buffer) -> None:
+        """Hold a model whose root has been checked."""
+        self._buffers[digest] = buffer
+
+    def get(self, digest: Digest) -> Buffer:
+        """A model in memory; raises `KeyError`."""
+        return self._buffers[digest]
+
+    def keep(self, roots: frozenset[Digest]) -> None:
+        """Drop all other models."""
+        self._kept = roots
+        for digest in self._buffers.keys() - roots:
+            del self._buffers[digest]
+
+    async def add(self, buffer: Buffer) -> Digest:
+        """Hold a model and compute its root."""
+        layout = self._known_layout()
+        digest = await asyncio.to_thread(root, layout, buffer)
+        self.put(digest, buffer)
+        return digest
+
+    async def find(self, digest: Digest) -> Buffer | None:
+        """A model in memory or on disk, None where it is in neither."""
+        found = self._buffers.get(digest)
+        if found is not None:
+            return found
+        loaded = await asyncio.to_thread(self._checkpoints.load, digest)
+        if loaded is None:
+            return None
+        layout, buffer = loaded
+        if self.layout is not None and layout != self.layout:
+            log.warning("a checkpoint is of another model", extra={"difference": self.layout.difference(layout)})
+            return None
+        self.layout = layout
+        self.put(digest, buffer)
+        return buffer
+
+    async def merge(self, order: Merge) -> Digest:
+        """Do the merge that the machine ordered; raises `KeyError` where a contribution is missing."""
+        layout = self._known_layout()
+        contributions = [(p.weight, self.get(p.root)) for p in order.participants]
+        base = await self.find(order.base) if order.base else None
+        return await self.add(await asyncio.to_thread(weighted_mean, layout, contributions, base))
+
+    async def rebase(self, merged: Digest, local: Buffer, base: Digest) -> Buffer:
+        """Merged model plus local work since `base`."""
+        start = await self.find(base)
+        if start is None:
+            raise KeyError(base)
+        return await asyncio.to_thread(rebase, self._known_layout(), self.get(merged), local, start)
+
+    async def store(self, round_: int, result_id: Digest, digest: Digest, batches: int) -> None:
+        """Write a model that is in memory to disk; raises `OSError`."""
+        buffer = self.get(digest)
+        layout = self._known_layout()
+        await asyncio.to_thread(self._checkpoints.store, round_, result_id, layout, buffer, digest, batches)
+
+    def disk(self) -> tuple[StoredModel, ...]:
+        """What the checkpoints hold."""
+        return tuple(StoredModel(c.result_id, c.root, c.round, c.batches) for c in self._checkpoints.stored())
+
+    def _known_layout(self) -> Layout:
+        if self.layout is None:
+            raise KeyError("the model's layout is not known yet")
+        return self.layout
