@@ -364,6 +364,99 @@ class BadLicenseOptions(UsageError):
 # --- ledger and network -----------------------------------------------------------------------------------
 
 
+class LedgerUnreachable(SwarmLabError):
+    """No SN, or not the chain behind it, answers; or the SN is replaying its journal."""
+
+    code = "SWL-301"
+    title = "the ledger cannot be reached"
+    next_step = "see the nodes of kind sn, sentinel and chain in `swarm-lab status`, and restart the one that is down"
+
+
+class LedgerRefused(SwarmLabError):
+    """A contract refused a call. `error` is the name of its custom error, `arguments` what it carries by name."""
+
+    code = "SWL-302"
+    title = "a contract refused a call"
+    next_step = "the message names what does not fit; `swarm-lab logs NODE` shows what the node wanted"
+
+    def __init__(self, message: str, error: str = "", arguments: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.error = error
+        self.arguments = arguments or {}
+
+
+class LedgerForked(SwarmLabError):
+    """SWL-FORK: the ledger shows another result for a round that was final."""
+
+    code = "SWL-303"
+    title = "the ledger shows another history than before"
+    next_step = "stop the training; `swarm-lab verify` on each node shows who holds which history"
+
+
+class TransactionNotMined(SwarmLabError):
+    """A signed transaction did not get into a block within its limit."""
+
+    code = "SWL-304"
+    title = "a transaction was not confirmed in time"
+    next_step = "see the node of kind chain in `swarm-lab status`; what was signed is sent again"
+
+
+class PlatformMixed(LedgerRefused):
+    """Nodes with different ML platforms in one network."""
+
+    code = "SWL-305"
+    title = "one network has one ML platform"
+    next_step = "use the platform that the network has, or make another swarm with `up --framework`"
+
+
+class TermsDiffer(LedgerRefused):
+    """Nodes of one training ask for different terms."""
+
+    code = "SWL-306"
+    title = "nodes of one training do not agree on its terms"
+    next_step = "give the same value in the program of every node"
+
+
+class OtherProtocol(SwarmLabError):
+    """The other side speaks another version of the protocol, or its package does not fit."""
+
+    code = "SWL-307"
+    title = "two nodes have versions that do not fit"
+    next_step = "install the same version of swarm-lab on both"
+
+
+class LedgerKeyUnusable(SwarmLabError):
+    """A node's ledger key is missing, damaged or readable by others."""
+
+    code = "SWL-308"
+    title = "a node's ledger key cannot be used"
+    next_step = "restore the file from a copy and set its mode to 0600; a node with a new key is enrolled anew"
+
+
+class EnrolmentRefused(SwarmLabError):
+    """An SN refused to register a node."""
+
+    code = "SWL-309"
+    title = "a node was refused at its registration"
+    next_step = "see the named reason, and `swarm-lab logs` of the SN"
+
+
+class JournalDamaged(SwarmLabError):
+    """The SN's journal has a line, not the last one, that cannot be read."""
+
+    code = "SWL-310"
+    title = "an SN's journal is damaged"
+    next_step = "copy journal.jsonl from another SN of the swarm, then restart this one"
+
+
+class OtherContracts(SwarmLabError):
+    """The contracts on the chain are not those of this package."""
+
+    code = "SWL-311"
+    title = "the chain holds other contracts than this package"
+    next_step = "use the package version that made the swarm, or make the swarm again"
+
+
 # --- rounds and training ----------------------------------------------------------------------------------
 
 
