@@ -1,1 +1,1 @@
-"""Experiments over swarms: baselines, runs and their tables."""
+"""Experiments over swarms: data with label skew, baselines, scores, and the demo."""

@@ -1,0 +1,37 @@
+"""The same PyTorch program as a swarm program: five lines more."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset
+
+from swarm_lab import SwarmCallback
+
+torch.manual_seed(int(os.environ["SWARM_SEED"]))
+folder = Path(os.environ["DATA_DIR"])
+train, val = np.load(folder / "train.npz"), np.load(folder / "val.npz")
+
+rows = TensorDataset(torch.from_numpy(train["x"]), torch.from_numpy(train["y"]))
+# 200 batches of 32 rows, however many rows this site has.
+batches = DataLoader(rows, batch_size=32, sampler=RandomSampler(rows, replacement=True, num_samples=32 * 200))
+own = DataLoader(TensorDataset(torch.from_numpy(val["x"]), torch.from_numpy(val["y"])), batch_size=128)
+
+model = nn.Sequential(nn.Linear(train["x"].shape[1], 64), nn.ReLU(), nn.Linear(64, len(train["classes"])))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
+loss_function = nn.CrossEntropyLoss()
+
+swarm = SwarmCallback(model=model, val_data=own, loss_function="CrossEntropyLoss")
+swarm.on_train_begin()
+for x, y in batches:
+    optimizer.zero_grad()
+    loss_function(model(x), y).backward()
+    optimizer.step()
+    swarm.on_batch_end()
+swarm.on_train_end()
+
+with torch.no_grad():
+    right = sum(int((model(x).argmax(1) == y).sum()) for x, y in own)
+print(f"{right} of {len(val['y'])} of this site's own validation rows are right")
