@@ -1,0 +1,198 @@
+"""What the round machine orders of the program, made atomic between two of its batches.
+
+The machine orders Load, Train, Park, StopProgram and Finish at any time; the program takes orders only while it is
+parked. What comes in between waits here, and the program is asked to park after its present batch. So a contribution
+is always relative to the base that the machine believes in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from swarm_lab.nodes.vault import Vault
+from swarm_lab.rounds.events import Finish, Load, Park, ProgramReady, StopProgram, SyncPoint, Train
+from swarm_lab.rounds.layout import Buffer
+from swarm_lab.rounds.messages import Digest
+
+Order = Load | Train | Park | StopProgram | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The program has parked. `contribution`: its weights now; None if they are those of its last arrival.
+
+    `loss` and `metric` are of the model that it was given last, NaN where it could not measure them.
+    """
+
+    reason: Literal["begin", "interval", "end", "attention"]
+    batches: int
+    loss: float
+    metric: float
+    contribution: Buffer | None
+
+
+class Port(Protocol):
+    """The program as its node steers it."""
+
+    def attention(self) -> None:
+        """Ask it to park after its present batch."""
+        ...
+
+    async def release(
+        self, model: Buffer | None, *, round_: int, interval: int | None, stop: bool, finished: bool, digest: str
+    ) -> None:
+        """Let a parked program go on, with these weights if there are any."""
+        ...
+
+
+class Pilot:
+    """Carries out orders in their order. `emit` takes ProgramReady and SyncPoint for the machine."""
+
+    def __init__(self, port: Port, vault: Vault, emit: Callable[[ProgramReady | SyncPoint], None]) -> None:
+        self._port = port
+        self._vault = vault
+        self._emit = emit
+        self._inbox: asyncio.Queue[Order | Arrival] = asyncio.Queue()
+        self._waiting: list[Order] = []
+        self._parked: Arrival | None = None
+        self._weights: Buffer | None = None
+        self._changed = False
+        self._stop = False
+        self._base: Digest = ""
+        self._base_batches = 0
+        self._before_adopt = 0
+        self._round = 0
+        self.finished = False
+
+    def order(self, order: Order) -> None:
+        """Take an order of the machine."""
+        self._inbox.put_nowait(order)
+
+    def arrived(self, arrival: Arrival) -> None:
+        """The program has parked."""
+        self._inbox.put_nowait(arrival)
+
+    @property
+    def parked(self) -> bool:
+        """Whether the program stands still."""
+        return self._parked is not None
+
+    async def run(self) -> None:
+        """Work until cancelled; raises `KeyError` when a model that was ordered is nowhere."""
+        while True:
+            item = await self._inbox.get()
+            if isinstance(item, Arrival):
+                await self._on_arrival(item)
+            elif self._parked is not None:
+                await self._carry_out(item)
+            elif not self.finished:
+                self._waiting.append(item)
+                self._port.attention()
+
+    async def _on_arrival(self, arrival: Arrival) -> None:
+        self._parked = arrival
+        if arrival.contribution is not None:
+            self._weights, self._changed = arrival.contribution, False
+        if arrival.reason == "begin":
+            await self._on_begin(arrival)
+            return
+        waiting, self._waiting = self._waiting, []
+        last: Train | Park | None = None
+        for order in waiting:
+            if isinstance(order, Train | Park):
+                last = order
+            else:
+                await self._carry_out(order)
+        if self._parked is None or isinstance(last, Park):
+            return
+        if self._stop and arrival.reason != "end":
+            await self._release(None)
+        elif arrival.reason == "attention" or (
+            arrival.reason == "interval" and isinstance(last, Train) and not last.keep_count
+        ):
+            await self._release(None if last is None or last.keep_count else last.interval)
+        else:
+            await self._report(arrival)
+
+    async def _on_begin(self, arrival: Arrival) -> None:
+        assert self._weights is not None
+        self._base = await self._vault.add(self._weights)
+        self._base_batches = arrival.batches
+        self._emit(ProgramReady(time.monotonic(), self._base, arrival.batches))
+        waiting, self._waiting = self._waiting, []
+        for order in waiting:
+            await self._carry_out(order)
+
+    async def _report(self, arrival: Arrival) -> None:
+        assert self._weights is not None
+        root = await self._vault.add(self._weights)
+        self._emit(
+            SyncPoint(
+                now=time.monotonic(),
+                root=root,
+                base=self._base,
+                done=arrival.reason == "end",
+                loss=arrival.loss,
+                metric=arrival.metric,
+                steps=arrival.batches - self._base_batches,
+                batches=arrival.batches,
+            )
+        )
+
+    async def _carry_out(self, order: Order) -> None:
+        """An order for a program that is parked."""
+        match order:
+            case Load():
+                await self._load(order)
+            case Train():
+                await self._release(None if order.keep_count else order.interval)
+            case StopProgram():
+                self._stop = True
+            case Finish():
+                await self._load_final(order)
+            case Park():
+                pass
+
+    async def _load(self, order: Load) -> None:
+        assert self._parked is not None and self._weights is not None
+        if order.kind == "rebase":
+            self._weights = await self._vault.rebase(order.root, self._weights, order.base)
+        else:
+            self._weights = await self._model(order.root)
+        if order.kind == "restore":
+            self._base, self._base_batches = order.base, self._before_adopt
+        else:
+            self._base = order.root
+            if order.kind != "rebase":  # a rebased model still holds the work since its old base
+                self._before_adopt, self._base_batches = self._base_batches, self._parked.batches
+            self._round += 1
+        self._changed = True
+
+    async def _load_final(self, order: Finish) -> None:
+        self._weights, self._changed = await self._model(order.result.model), True
+        self._round, self._base = order.result.round, order.result.model
+        self.finished = True
+        await self._release(None, finished=True)
+
+    async def _release(self, interval: int | None, *, finished: bool = False) -> None:
+        model = self._weights if self._changed else None
+        self._parked = None
+        self._changed = False
+        await self._port.release(
+            model,
+            round_=self._round,
+            interval=interval,
+            stop=self._stop or finished,
+            finished=finished,
+            digest=self._base,
+        )
+
+    async def _model(self, digest: Digest) -> Buffer:
+        found = await self._vault.find(digest)
+        if found is None:
+            raise KeyError(digest)
+        return found
