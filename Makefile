@@ -1,0 +1,63 @@
+# swarm-lab. `make help` lists what there is to make. Needs Python 3.11 or newer and nothing else.
+
+PYTHON ?= python3
+FRAMEWORK ?= torch
+# auto, cpu, cu128, ... as of uv's --torch-backend; `pypi` takes PyPI's build of PyTorch.
+TORCH_BACKEND ?= auto
+# Arguments for pytest: make test PYTEST_ARGS="-k rounds"
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+MAKE_ENV = $(PYTHON) deploy/environment.py --torch-backend=$(TORCH_BACKEND)
+# Two workers for what computes; what starts processes and measures time runs alone.
+UNIT := tests/unit -m "not slow" -n 2 --dist worksteal -q
+REST := tests --ignore=tests/unit
+
+.DEFAULT_GOAL := help
+.PHONY: help env dev demo test check lint unit slow-unit rest lock docs clean python
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "swarm-lab needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	       "Name another: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+
+env: python ## .venv with swarm-lab and one framework in it (FRAMEWORK=torch or keras)
+	@$(MAKE_ENV) $(FRAMEWORK)
+
+dev: python ## .venv with both frameworks and the tools that `make test` needs
+	@$(MAKE_ENV) dev
+
+demo: env ## One notebook, one swarm: four nodes learn a model together (FRAMEWORK=torch or keras)
+	@$(BIN)/python -m swarm_lab.experiments.demo --framework $(FRAMEWORK)
+
+check: dev lint unit ## The quick part of the tests: ruff, mypy, unit and property tests
+
+test: dev lint ## All tests
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory rest
+
+lint:
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+unit:
+	$(PYTEST) $(UNIT) $(PYTEST_ARGS)
+
+# The closing line of this run is what tells the outcome of the whole of `make test`.
+rest:
+	$(PYTEST) tests -m "slow or not unit" --durations=10 $(PYTEST_ARGS)
+
+lock: dev ## New versions and hashes in deploy/requirements-*.txt, from pyproject.toml
+	$(BIN)/python deploy/lock.py
+
+docs: dev ## The generated pages of docs/
+	$(BIN)/python deploy/pages.py
+
+clean: ## Remove .venv and what was built or measured; swarms and the user's cache stay
+	rm -rf .venv build dist demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
