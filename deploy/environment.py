@@ -161,9 +161,16 @@ def _install_with_torch_index(uv: Path, lock: Path, backend: str) -> None:
 
 
 def _uv(uv: Path, *arguments: str) -> None:
+    """Run uv in sight of the user, less its list of everything that was installed."""
     environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
-    done = subprocess.run([uv, *arguments], check=False, env=environment, cwd=ROOT, timeout=UV_LIMIT_S)
-    if done.returncode:
+    live = sys.stderr.isatty()  # then it draws progress bars, which a pipe would take away
+    words = None if live else subprocess.PIPE
+    with subprocess.Popen([uv, *arguments], env=environment, cwd=ROOT, stderr=words, text=True) as process:
+        for line in process.stderr or ():
+            if not line.startswith((" + ", " - ", " ~ ")):
+                print(line, end="", file=sys.stderr, flush=True)
+        code = process.wait(timeout=UV_LIMIT_S)
+    if code:
         raise CannotMakeEnvironment(
             "uv did not end well; its words are above. What it has fetched is kept: call again."
         )
