@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+from swarm_lab.callback import errors as callback_errors
+
+if TYPE_CHECKING:
+    from swarm_lab.callback.messages import Failed
 
 
 class SwarmLabError(Exception):
@@ -478,6 +483,98 @@ class StagingError(SwarmLabError):
 
 
 # --- programs and seats -----------------------------------------------------------------------------------
+
+
+class ProgramFailed(SwarmLabError):
+    """The user's program raised, or left with a status that is not 0.
+
+    `type`, `traceback` (text, of the program's own frames) and `line` (of the program's file, 0 = unknown) are those
+    of the exception where there was one.
+    """
+
+    code = "SWL-651"
+    title = "the program failed"
+    next_step = "correct the program at the line shown and train again"
+    type: str = ""
+    traceback: str = ""
+    line: int = 0
+
+    @classmethod
+    def of(cls, program: str, failed: Failed) -> ProgramFailed:
+        """From the report of the program."""
+        kind = PROGRAM_ERRORS.get(failed.code)
+        where = f"{program}, line {failed.line}" if failed.line else program
+        cause = failed.message if kind is None else failed.message.partition("\nNext: ")[0]
+        error = cls(f"{where}: {failed.type}: {cause}", next_step=failed.next or None)
+        error.type, error.traceback, error.line = failed.type, failed.traceback, failed.line
+        return error
+
+
+class ProgramKilled(SwarmLabError):
+    """A signal ended the program: a crash of native code, the system's memory limit, or somebody's kill."""
+
+    code = "SWL-652"
+    title = "a signal ended the program"
+    next_step = "SIGKILL: see whether memory ran out; SIGSEGV: run the program alone with SWARM_LOOPBACK=true"
+
+
+class ProgramNeverSynced(SwarmLabError):
+    """The program ended well and never began to train with the swarm."""
+
+    code = "SWL-653"
+    title = "the program ended without training in the swarm"
+    next_step = "make a SwarmCallback and call on_train_begin(), or put it in fit(callbacks=[...])"
+
+
+class ProgramEndedEarly(SwarmLabError):
+    """The program began to train and ended without its last call."""
+
+    code = "SWL-654"
+    title = "the program ended without on_train_end()"
+    next_step = "call on_train_end() after the loop; until it returns the swarm's last round is not over"
+
+
+class ProgramMisbehaved(SwarmLabError):
+    """The program broke a rule of the link to its node and was ended."""
+
+    code = "SWL-655"
+    title = "the program broke the rules of its link"
+    next_step = "leave the link (SWARM_LINK) to SwarmCallback; use the node's version of swarm-lab in the program"
+
+
+class ModelTooLarge(SwarmLabError):
+    """Two copies of the model do not fit into the machine's shared memory."""
+
+    code = "SWL-656"
+    title = "the model does not fit into shared memory"
+    next_step = "free memory, run fewer seats on this machine, or train a smaller model"
+
+
+class SeatsUnavailable(SwarmLabError):
+    """The warm parent of the seats does not answer."""
+
+    code = "SWL-657"
+    title = "the warm seats do not answer"
+    next_step = "see `swarm-lab logs seats`; `swarm-lab restart seats`, or `up --cold` for seats that are not warm"
+
+
+class ProgramNotStarted(SwarmLabError):
+    """The program's process could not be made."""
+
+    code = "SWL-658"
+    title = "the program could not be started"
+    next_step = "see the message: its file, its folder, the limits of processes and open files"
+
+
+# What a program raises itself: its classes live with the callback, which imports nothing of this package.
+PROGRAM_ERRORS: dict[str, type[SwarmLabError]] = {
+    cls.code: type(
+        cls.__name__,
+        (SwarmLabError,),
+        {"__doc__": cls.__doc__, "code": cls.code, "title": cls.title, "next_step": cls.next_step},
+    )
+    for cls in callback_errors.ALL
+}
 
 
 # --- environment ------------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ class SwarmCallback(metaclass=_Either):
         training_contract: str | None = None,
         **arguments: Any,
     ) -> Any:
+        """The callback of the framework that the program uses."""
         positional = {
             "sync_frequency": sync_frequency,
             "min_peers": min_peers,

@@ -55,7 +55,7 @@ def _any(name: str, value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An argument: our name, the documented name of the existing product (and other spellings), check, and who reads it."""
+    """An argument: our name, its other spellings (the documented one first), its check, and who reads it."""
 
     name: str
     others: tuple[str, ...]
