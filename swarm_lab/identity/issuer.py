@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
@@ -35,7 +36,7 @@ from spiffe._proto import workload_pb2 as api
 from swarm_lab.identity.attest import Attestor, RefusedError
 from swarm_lab.identity.authority import Authority
 from swarm_lab.identity.ids import SpiffeId
-from swarm_lab.identity.peercred import Caller, caller_of
+from swarm_lab.identity.peercred import caller_of
 from swarm_lab.identity.svid import Svid
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,12 @@ class WorkloadApi:
         self._attestor = attestor
         self._clock = clock
         self._draw = draw
+        self._connections: WeakSet[asyncio.Transport] = WeakSet()
+
+    def hang_up(self) -> None:
+        """End all connections: grpclib closes its door and leaves those inside waiting."""
+        for connection in list(self._connections):
+            connection.abort()
 
     def __mapping__(self) -> dict[str, Handler]:
         """Grpclib's table of methods. What is not in it, the JWT part, is answered UNIMPLEMENTED."""
@@ -102,7 +109,7 @@ class WorkloadApi:
         }
 
     async def _svids(self, stream: Stream[Any, Any]) -> None:
-        await _begin(stream)
+        await self._begin(stream)
         while True:
             # Asked again each time: a process whose node was removed gets no further SVID.
             spiffe_id = await self._attest(stream)
@@ -112,11 +119,18 @@ class WorkloadApi:
             await self._until(self._renewal(svid))
 
     async def _bundles(self, stream: Stream[Any, Any]) -> None:
-        await _begin(stream)
+        await self._begin(stream)
         await self._attest(stream)
         await stream.send_message(self._issuance.bundles())
         while True:  # open until the client leaves; nothing changes while this process lives
             await asyncio.sleep(LONGEST_SLEEP)
+
+    async def _begin(self, stream: Stream[Any, Any]) -> None:
+        """Take the request; SPIFFE demands a header that a deceived web client cannot set."""
+        self._connections.add(_connection(stream))
+        await stream.recv_message()
+        if stream.metadata is None or stream.metadata.get("workload.spiffe.io") != "true":
+            raise GRPCError(Status.INVALID_ARGUMENT, "the header workload.spiffe.io is missing")
 
     def _renewal(self, svid: Svid) -> float:
         """Half of the life, a tenth of the life earlier or later, so that nodes do not come all at once."""
@@ -127,7 +141,7 @@ class WorkloadApi:
             await asyncio.sleep(min(rest, LONGEST_SLEEP))
 
     async def _attest(self, stream: Stream[Any, Any]) -> SpiffeId:
-        caller = _caller(stream)
+        caller = caller_of(_connection(stream).get_extra_info("socket"))
         try:
             return await asyncio.to_thread(self._attestor.attest, caller)
         except RefusedError as refusal:
@@ -143,6 +157,7 @@ class Listener:
 
     def __init__(self, path: Path, service: WorkloadApi) -> None:
         self.path = path
+        self._service = service
         self._server = Server([service])
 
     async def start(self) -> None:
@@ -161,21 +176,15 @@ class Listener:
     async def close(self) -> None:
         """Stop; clients see their streams end."""
         self._server.close()
+        self._service.hang_up()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_LIMIT):
                 await self._server.wait_closed()
 
 
-async def _begin(stream: Stream[Any, Any]) -> None:
-    """Take the request; SPIFFE demands a header that a deceived web client cannot set."""
-    await stream.recv_message()
-    if stream.metadata is None or stream.metadata.get("workload.spiffe.io") != "true":
-        raise GRPCError(Status.INVALID_ARGUMENT, "the header workload.spiffe.io is missing")
-
-
-def _caller(stream: Stream[Any, Any]) -> Caller:
+def _connection(stream: Stream[Any, Any]) -> asyncio.Transport:
     # Grpclib shows a peer's address and certificate only; the socket is behind a private name.
-    return caller_of(stream.peer._transport.get_extra_info("socket"))
+    return stream.peer._transport
 
 
 def _der(pem: bytes) -> bytes:

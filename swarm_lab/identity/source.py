@@ -28,6 +28,8 @@ OPEN_TIMEOUT = 30.0
 # A refusal is final, except in the moment when supervisor has started a process and not yet said so.
 REFUSAL_GRACE = 3.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+# How often an open stream is looked at for an issuer that hangs.
+WATCH_PAUSE = 2.0
 
 OnWait = Callable[[str], None]
 OnUpdate = Callable[[Svid], None]
@@ -49,6 +51,7 @@ class SvidSource:
         self._trouble: SwarmLabError | None = None
         self._subscribers: list[OnUpdate] = []
         self._closed = threading.Event()
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="svid-source", daemon=True)
         self._thread.start()
 
@@ -131,13 +134,14 @@ class SvidSource:
         return self._trouble
 
     def subscribe(self, callback: OnUpdate) -> None:
-        """Call `callback` with each new SVID, on the background thread."""
+        """Call `callback` with each new SVID, on the background thread; it must neither block nor raise."""
         with self._changed:
             self._subscribers.append(callback)
 
     def close(self) -> None:
         """Stop reading; the SVID in hand stays readable."""
         self._closed.set()
+        self._ended.set()
         with self._changed:
             self._changed.notify_all()
         if threading.current_thread() is not self._thread:
@@ -168,7 +172,7 @@ class SvidSource:
 
     def _stream_once(self) -> None:
         """Follow the Workload API until the stream ends. A fresh client each time: gRPC's own pauses grow long."""
-        ended = threading.Event()
+        ended = self._ended = threading.Event()
 
         def on_error(error: Exception) -> None:
             self._fail(_meaning(error, self._socket))
@@ -181,7 +185,7 @@ class SvidSource:
             return
         stream = client.stream_x509_contexts(self._take, on_error, retry_connect=False)
         try:
-            while not ended.wait(0.2) and not self._closed.is_set() and not self._silent():
+            while not self._closed.is_set() and not ended.wait(WATCH_PAUSE) and not self._silent():
                 pass
         finally:
             stream.cancel()
