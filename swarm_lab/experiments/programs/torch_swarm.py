@@ -1,10 +1,11 @@
-"""The same PyTorch program as a swarm program: five lines more."""
+"""The same PyTorch program as a swarm program: five statements more."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 import torch
+import torchmetrics
 from torch import nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
@@ -13,17 +14,24 @@ from swarm_lab import SwarmCallback
 torch.manual_seed(int(os.environ["SWARM_SEED"]))
 folder = Path(os.environ["DATA_DIR"])
 train, val = np.load(folder / "train.npz"), np.load(folder / "val.npz")
+features, classes = train["x"].shape[1], len(train["classes"])
 
 rows = TensorDataset(torch.from_numpy(train["x"]), torch.from_numpy(train["y"]))
+own = DataLoader(TensorDataset(torch.from_numpy(val["x"]), torch.from_numpy(val["y"])), batch_size=128)
 # 200 batches of 32 rows, however many rows this site has.
 batches = DataLoader(rows, batch_size=32, sampler=RandomSampler(rows, replacement=True, num_samples=32 * 200))
-own = DataLoader(TensorDataset(torch.from_numpy(val["x"]), torch.from_numpy(val["y"])), batch_size=128)
 
-model = nn.Sequential(nn.Linear(train["x"].shape[1], 64), nn.ReLU(), nn.Linear(64, len(train["classes"])))
+model = nn.Sequential(nn.Linear(features, 64), nn.ReLU(), nn.Linear(64, classes))
 optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
 loss_function = nn.CrossEntropyLoss()
 
-swarm = SwarmCallback(model=model, val_data=own, loss_function="CrossEntropyLoss")
+swarm = SwarmCallback(
+    model=model,
+    val_data=own,
+    loss_function="CrossEntropyLoss",
+    metric_function="Accuracy",
+    metric_function_args={"task": "multiclass", "num_classes": classes},
+)
 swarm.on_train_begin()
 for x, y in batches:
     optimizer.zero_grad()
@@ -32,6 +40,8 @@ for x, y in batches:
     swarm.on_batch_end()
 swarm.on_train_end()
 
+accuracy = torchmetrics.Accuracy(task="multiclass", num_classes=classes)
 with torch.no_grad():
-    right = sum(int((model(x).argmax(1) == y).sum()) for x, y in own)
-print(f"{right} of {len(val['y'])} of this site's own validation rows are right")
+    for x, y in own:
+        accuracy.update(model(x), y)
+print(f"{accuracy.compute():.1%} of this site's own validation rows are right")
