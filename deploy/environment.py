@@ -142,7 +142,8 @@ def _announce(uv: Path, lock: Path, backend: str | None) -> None:
     if count == 0:
         print("To download: nothing, all of it is in uv's cache.", flush=True)
     else:
-        print(f"To download: at most {size}; what uv has in its cache is taken from there.", flush=True)
+        packages = f"{count} package{'s' * (count > 1)}" if backend is None else "what uv's cache lacks"
+        print(f"To download: {packages}; the whole set is {size}.", flush=True)
     free = shutil.disk_usage(VENV).free / 1e6
     if "Would install" in dry and free < 2 * total:
         raise CannotMakeEnvironment(
