@@ -30,9 +30,7 @@ RESULT_TYPE = keccak(
     b"Result(bytes32 training,uint64 round,bytes32 prev,Participant[] participants,bool end,uint32 next,"
     b"bytes32 model)" + _PARTICIPANT.encode()
 )
-PLAN_TYPE = keccak(
-    b"Plan(bytes32 training,uint64 round,bytes32 prev,uint32 attempt,uint32 number,bytes32 content)"
-)
+PLAN_TYPE = keccak(b"Plan(bytes32 training,uint64 round,bytes32 prev,uint32 attempt,uint32 number,bytes32 content)")
 ENROL_TYPE = keccak(b"Enrol(string spiffeId,address account,string kind)")
 _DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 
