@@ -482,6 +482,30 @@ class StagingError(SwarmLabError):
     exit_code = 2
 
 
+class TrainingLost(SwarmLabError):
+    """A node gave a training up: what it waited for did not come within its limit, or it broke."""
+
+    code = "SWL-503"
+    title = "a node gave the training up"
+    next_step = "see `swarm-lab logs NODE`; the last committed model is in the node's checkpoints"
+
+
+class NotOffered(SwarmLabError):
+    """A program asks for something that this version does not do."""
+
+    code = "SWL-504"
+    title = "a program asks for what this version does not offer"
+    next_step = "leave the argument out, or give one of the offered values"
+
+
+class ProgramHung(SwarmLabError):
+    """A program stood still when the swarm was over."""
+
+    code = "SWL-505"
+    title = "a program stood still and the swarm finished without it"
+    next_step = "see `swarm-lab logs NODE` for where it stands; the final model is on the node's disk"
+
+
 # --- programs and seats -----------------------------------------------------------------------------------
 
 

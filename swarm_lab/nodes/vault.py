@@ -91,6 +91,10 @@ class Vault:
         layout = self._known_layout()
         await asyncio.to_thread(self._checkpoints.store, round_, result_id, layout, buffer, digest, batches)
 
+    async def prune(self, result_ids: frozenset[Digest]) -> None:
+        """Drop checkpoints that are neither named nor of the last rounds."""
+        await asyncio.to_thread(self._checkpoints.keep, result_ids)
+
     def disk(self) -> tuple[StoredModel, ...]:
         """What the checkpoints hold."""
         return tuple(StoredModel(c.result_id, c.root, c.round, c.batches) for c in self._checkpoints.stored())

@@ -63,10 +63,12 @@ class Checkpoints:
                 return layout, buffer
         return None
 
-    def keep_last(self, rounds: int, committed: int) -> None:
-        """Remove what is older than `rounds` before the committed round; never that round itself or a later one."""
-        for checkpoint in self.stored():
-            if checkpoint.round <= committed - rounds:
+    def keep(self, result_ids: frozenset[str], rounds: int = 2) -> None:
+        """Remove all but these results and those of the last `rounds` rounds on disk."""
+        stored = self.stored()
+        newest = max((checkpoint.round for checkpoint in stored), default=0)
+        for checkpoint in stored:
+            if checkpoint.result_id not in result_ids and checkpoint.round <= newest - rounds:
                 checkpoint.path.unlink(missing_ok=True)
 
     def _path(self, round_: int, result_id: str) -> Path:

@@ -24,12 +24,12 @@ def test_what_was_stored_is_found_again(tmp_path) -> None:
     assert again.load("0" * 64) is None
 
 
-def test_the_last_rounds_are_kept(tmp_path) -> None:
+def test_the_last_rounds_and_those_named_are_kept(tmp_path) -> None:
     checkpoints = Checkpoints(tmp_path)
     for round_ in range(1, 7):
         store(checkpoints, round_)
-    checkpoints.keep_last(2, committed=5)
-    assert [c.round for c in checkpoints.stored()] == [4, 5, 6]
+    checkpoints.keep(frozenset({f"{2:064x}"}))
+    assert [c.round for c in checkpoints.stored()] == [2, 5, 6]
 
 
 def test_a_checkpoint_cut_in_half_is_passed_over(tmp_path) -> None:

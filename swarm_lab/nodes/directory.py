@@ -1,0 +1,79 @@
+"""Who the other SL nodes are: the roster of the swarm as an SN tells it, by ledger id and by SPIFFE ID."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from swarm_lab.errors import SwarmLabError
+from swarm_lab.identity.ids import SpiffeId
+from swarm_lab.nodes.transport import PeerAddress
+from swarm_lab.rounds.messages import NodeId
+
+log = logging.getLogger(__name__)
+
+REFRESH_S = 5.0
+_UNKNOWN_PAUSE_S = 0.5
+
+
+class Directory:
+    """The roster, read again every five seconds and when somebody unknown turns up."""
+
+    def __init__(self, read: Callable[[], Awaitable[list[PeerAddress]]]) -> None:
+        self._read = read
+        self._by_node: dict[NodeId, PeerAddress] = {}
+        self._by_id: dict[SpiffeId, NodeId] = {}
+        self._asked = asyncio.Event()
+
+    def find(self, node: NodeId) -> PeerAddress | None:
+        """Where a node is; None where the roster does not know it (yet)."""
+        found = self._by_node.get(node)
+        if found is None:
+            self._asked.set()
+        return found
+
+    def node(self, spiffe_id: SpiffeId) -> NodeId | None:
+        """The ledger id of an identity."""
+        found = self._by_id.get(spiffe_id)
+        if found is None:
+            self._asked.set()
+        return found
+
+    def named(self, name: str) -> NodeId | None:
+        """The ledger id of a node by its name."""
+        return next((peer.node for peer in self._by_node.values() if peer.name == name), None)
+
+    def name(self, node: NodeId) -> str:
+        """What people call a node; the id itself where the roster does not know it."""
+        found = self._by_node.get(node)
+        return node if found is None else found.name
+
+    def words(self, text: str) -> str:
+        """A text of the round machine with names in place of ids."""
+        for node, peer in self._by_node.items():
+            text = text.replace(node, peer.name)
+        return text
+
+    async def refresh(self) -> None:
+        """Read the roster now; raises what reading raises."""
+        roster = await self._read()
+        self._by_node = {peer.node: peer for peer in roster}
+        self._by_id = {peer.spiffe_id: peer.node for peer in roster}
+
+    async def keep_fresh(self) -> None:
+        """Read the roster again and again until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(REFRESH_S):
+                    await self._asked.wait()
+            except TimeoutError:
+                pass
+            began = time.monotonic()
+            self._asked.clear()
+            try:
+                await self.refresh()
+            except SwarmLabError as error:
+                log.info("the roster was not read", extra={"code": error.code, "reason": error.message})
+            await asyncio.sleep(max(0.0, _UNKNOWN_PAUSE_S - (time.monotonic() - began)))

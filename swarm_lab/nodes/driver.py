@@ -1,0 +1,318 @@
+"""Between the round machine and the world: events in, actions out, nothing decided here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
+
+from swarm_lab.errors import SwarmLabError
+from swarm_lab.nodes.liveness import Change, Liveness
+from swarm_lab.nodes.pilot import Pilot
+from swarm_lab.nodes.transport import Sent
+from swarm_lab.nodes.vault import Vault
+from swarm_lab.rounds import events as e
+from swarm_lab.rounds.layout import Buffer
+from swarm_lab.rounds.machine import Machine
+from swarm_lab.rounds.messages import Certificate, Digest, Heartbeat, Message, NodeId, SignedCheckIn
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.1
+_HEARTBEAT_S = 0.5
+
+SendTo = Callable[[NodeId, Message, "tuple[Digest, Buffer] | None"], Awaitable[None]]
+
+
+class TrainingLedger(Protocol):
+    """The ledger of one training as the machine uses it; each call returns once the transaction is included."""
+
+    async def view(self) -> e.LedgerView:
+        """The newest final state."""
+        ...
+
+    async def announce(self, nonce: str) -> None:
+        """This node has started."""
+        ...
+
+    async def commit(self, certificate: Certificate) -> None:
+        """Commit a round."""
+        ...
+
+    async def depart(self, code: str) -> None:
+        """This node takes part no longer."""
+        ...
+
+    async def report(self, first: SignedCheckIn, second: SignedCheckIn) -> None:
+        """Two check-ins that contradict each other."""
+        ...
+
+
+class Listener(Protocol):
+    """Who is told what happens in the training."""
+
+    def notice(self, notice: e.Notice) -> None:
+        """A fact of the machine."""
+        ...
+
+    def view(self, view: e.LedgerView) -> None:
+        """The ledger has moved."""
+        ...
+
+    def finished(self, action: e.Finish) -> None:
+        """The training is over."""
+        ...
+
+    def failed(self, action: e.Fail) -> None:
+        """This node gives it up."""
+        ...
+
+
+class Driver:
+    """Runs one machine. Peers' messages come in by `receive`, the program's by the pilot."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        me: NodeId,
+        vault: Vault,
+        ledger: TrainingLedger,
+        send: SendTo,
+        members: Callable[[], list[NodeId]],
+        listener: Listener,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.machine = machine
+        self.pilot: Pilot | None = None
+        self.liveness = Liveness()
+        self._me = me
+        self._vault = vault
+        self._ledger = ledger
+        self._send = send
+        self._members = members
+        self._listener = listener
+        self._clock = clock
+        self._view = e.EMPTY_VIEW
+        self._events: deque[e.Event] = deque()
+        self._draining = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_flight: set[str] = set()
+        self._ledger_moved = asyncio.Event()
+        self._last_beat: Heartbeat | None = None
+        self._beat_due = 0.0
+
+    # --- events in ---------------------------------------------------------------------------------------
+
+    def apply(self, event: e.Event) -> None:
+        """Give the machine an event and carry out what it answers, in order."""
+        self._events.append(event)
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self._events:
+                for action in self.machine.apply(self._events.popleft()):
+                    self._perform(action)
+        finally:
+            self._draining = False
+        self._beat()
+
+    def receive(self, sender: NodeId, instance: str, message: Message, payload: tuple[Digest, Buffer] | None) -> None:
+        """A checked message of a peer."""
+        beat = message if isinstance(message, Heartbeat) else None
+        self._changed(self.liveness.heard(sender, instance, self._clock(), beat))
+        if beat is not None:
+            self._tick()
+            return
+        if payload is not None:
+            self._vault.put(*payload)
+        self.apply(e.Received(self._clock(), sender, message, payload[0] if payload else None))
+
+    def sent(self, sent: Sent) -> None:
+        """How a call to a peer ended."""
+        if sent.refused:
+            self._changed(self.liveness.refused(sent.peer))
+        else:
+            self.liveness.measured(sent.peer, sent.seconds, sent.nbytes)
+
+    def progress(self, batches: int, batch_seconds: float) -> None:
+        """What the program has done."""
+        self.apply(e.Progress(self._clock(), batches, batch_seconds))
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    async def run(self, nonce: str) -> None:
+        """Start the machine and keep it going until cancelled; raises what a task of it raised."""
+        disk = await asyncio.to_thread(self._vault.disk)
+        self._view = await self._first_view()
+        self.apply(e.Start(self._clock(), disk, self._view, nonce))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch_ledger())
+                group.create_task(self._ticks())
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _first_view(self) -> e.LedgerView:
+        while True:
+            try:
+                return await self._ledger.view()
+            except SwarmLabError as error:
+                log.warning("the ledger does not answer", extra={"code": error.code, "reason": error.message})
+                await asyncio.sleep(1.0)
+
+    async def _watch_ledger(self) -> None:
+        """Read the ledger four times a second, more often while a transaction of ours is on its way."""
+        while True:
+            try:
+                view = await self._ledger.view()
+            except SwarmLabError as error:
+                log.debug("the ledger does not answer", extra={"code": error.code, "reason": error.message})
+            else:
+                moved = view.results != self._view.results or view.members != self._view.members
+                self._view = view
+                if moved:
+                    self._listener.view(view)
+                    self._tick()
+            self._ledger_moved.clear()
+            waiting = bool(self._in_flight) or self.machine.awaits_ledger
+            try:
+                async with asyncio.timeout(0.05 if waiting else 0.25):
+                    await self._ledger_moved.wait()
+            except TimeoutError:
+                pass
+
+    async def _ticks(self) -> None:
+        while True:
+            self._changed(self.liveness.silent(self._clock()))
+            self._tick()
+            self._beat()
+            await asyncio.sleep(TICK_S)
+
+    def _tick(self) -> None:
+        size = self._vault.layout.nbytes if self._vault.layout else 0
+        self.apply(
+            e.Tick(self._clock(), self._view, self.liveness.up, self.liveness.heartbeats, self.liveness.links(size))
+        )
+
+    def _changed(self, changes: list[Change]) -> None:
+        for change in changes:
+            now = self._clock()
+            self.apply(e.PeerUp(now, change.peer) if change.up else e.PeerDown(now, change.peer, change.why))
+
+    def _beat(self) -> None:
+        """Heartbeats go out twice a second, and at once when anything but the batch count has changed."""
+        beat = self.machine.heartbeat()
+        now = self._clock()
+        known = self._last_beat
+        same = known is not None and _without_progress(known) == _without_progress(beat)
+        if same and now < self._beat_due:
+            return
+        self._last_beat, self._beat_due = beat, now + _HEARTBEAT_S
+        for peer in self._members():
+            if peer != self._me:
+                self._spawn(self._post(peer, beat, None))
+
+    # --- actions out -------------------------------------------------------------------------------------
+
+    def _perform(self, action: e.Action) -> None:
+        match action:
+            case e.Send():
+                self._perform_send(action)
+            case e.Announce() | e.Commit() | e.Leave() | e.Report():
+                self._transact(action)
+            case e.Merge():
+                self._spawn(self._merge(action))
+            case e.Store():
+                self._spawn(self._store(action))
+            case e.Load() | e.Train() | e.Park() | e.StopProgram():
+                self._steer(action)
+            case e.Keep():
+                self._vault.keep(action.roots)
+                self._spawn(self._vault.prune(action.checkpoints))
+            case e.Notice():
+                self._listener.notice(action)
+            case e.Finish():
+                self._steer(action)
+                self._listener.finished(action)
+            case e.Fail():
+                self._listener.failed(action)
+
+    def _perform_send(self, action: e.Send) -> None:
+        if action.to == self._me:
+            self._events.append(e.Received(self._clock(), self._me, action.message, action.payload_root))
+        else:
+            self._spawn(self._post(action.to, action.message, action.payload_root))
+
+    async def _post(self, to: NodeId, message: Message, digest: Digest | None) -> None:
+        payload = None
+        if digest is not None:
+            buffer = await self._vault.find(digest)
+            if buffer is None:
+                log.warning("a model to send is gone", extra={"root": digest, "kind": message.KIND})
+                return
+            payload = (digest, buffer)
+        await self._send(to, message, payload)
+
+    def _steer(self, action: e.Load | e.Train | e.Park | e.StopProgram | e.Finish) -> None:
+        if self.pilot is not None:
+            self.pilot.order(action)
+
+    def _transact(self, action: e.Announce | e.Commit | e.Leave | e.Report) -> None:
+        """One transaction of a kind at a time: the machine asks again for what the ledger still lacks."""
+        kind = type(action).__name__
+        if kind not in self._in_flight:
+            self._in_flight.add(kind)
+            self._spawn(self._transaction(kind, action))
+
+    async def _transaction(self, kind: str, action: e.Announce | e.Commit | e.Leave | e.Report) -> None:
+        try:
+            match action:
+                case e.Announce():
+                    await self._ledger.announce(action.nonce)
+                case e.Commit():
+                    await self._ledger.commit(action.certificate)
+                case e.Leave():
+                    await self._ledger.depart(action.code)
+                case e.Report():
+                    await self._ledger.report(action.first, action.second)
+        except SwarmLabError as error:
+            log.warning("the ledger did not take a transaction", extra={"kind": kind, "reason": error.message})
+        finally:
+            self._in_flight.discard(kind)
+            self._ledger_moved.set()
+
+    async def _merge(self, order: e.Merge) -> None:
+        missing = next((p.node for p in order.participants if p.root not in self._vault), None)
+        if missing is not None:
+            self.apply(e.MergeFailed(self._clock(), order.key, missing, "its update is not here"))
+            return
+        digest = await self._vault.merge(order)
+        self.apply(e.MergeDone(self._clock(), order.key, digest))
+
+    async def _store(self, order: e.Store) -> None:
+        try:
+            await self._vault.store(order.result.round, order.result_id, order.result.model, order.batches)
+        except OSError as error:
+            self.apply(e.StoreFailed(self._clock(), order.result_id, str(error)))
+        else:
+            self.apply(e.StoreDone(self._clock(), order.result_id))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a task of the round driver failed", exc_info=error)
+
+
+def _without_progress(beat: Heartbeat) -> tuple[object, ...]:
+    return (beat.phase, beat.round, beat.prev, beat.attempt, beat.coordinator, beat.model, beat.stored, beat.reason)
