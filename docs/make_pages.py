@@ -1,0 +1,113 @@
+"""Writes the pages that are made from the code: `python docs/make_pages.py` (a test says when they are old)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from swarm_lab import errors
+from swarm_lab.errors import SwarmLabError
+from swarm_lab.facts.schema import event_schema
+
+AREAS = {
+    "1": "Front door",
+    "2": "Identity",
+    "3": "Ledger and network",
+    "4": "License",
+    "5": "Rounds and training",
+    "6": "Programs and seats",
+    "7": "Environment",
+}
+
+
+def every_error() -> list[type[SwarmLabError]]:
+    """All errors of the package in the order of their codes; `swarm_lab.errors` makes every one of them."""
+    found: list[type[SwarmLabError]] = []
+    look: list[type[SwarmLabError]] = [SwarmLabError]
+    while look:
+        kind = look.pop()
+        look += kind.__subclasses__()
+        if kind.__module__.startswith(errors.__name__):
+            found.append(kind)
+    return sorted(found, key=_code)
+
+
+def errors_page() -> str:
+    """The page of all errors: code, what it is, when it comes, what to do."""
+    lines = [
+        "# Errors",
+        "",
+        "Made from `swarm_lab/errors.py` by `docs/make_pages.py`. Every failure has a code, one cause and one next",
+        'step; with `--json` it is the last object on stdout: `{"error": {"code", "message", "next"}}`. The exit code',
+        "is 2 for a wrong call and 1 for the rest.",
+    ]
+    area = ""
+    for kind in every_error():
+        title = AREAS.get(_code(kind)[4:5], "Everything else")
+        if title != area:
+            area = title
+            lines += ["", f"## {area}", "", "| Code | What | When | Next step |", "|---|---|---|---|"]
+        when = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+        cells = (f'<a id="{kind.code.lower()}"></a>`{kind.code}`', kind.title, when, kind.next_step)
+        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def events_page() -> str:
+    """The page of all events: when each comes and what it carries."""
+    schema = event_schema()
+    lines = [
+        "# Events",
+        "",
+        "Made from `swarm_lab/facts/events.schema.json` by `docs/make_pages.py`. `events.jsonl` in a swarm's directory",
+        "holds one JSON object a line. " + schema["description"],
+        "",
+        "Every event has:",
+        "",
+        *_fields(schema, ()),
+    ]
+    for name, event in schema["$defs"].items():
+        lines += ["", f"## {name}", "", event["description"]]
+        fields = _fields(event, ("event",))
+        if len(fields) > 2:
+            lines += ["", *fields]
+    return "\n".join(lines) + "\n"
+
+
+def _fields(schema: dict[str, Any], without: tuple[str, ...]) -> list[str]:
+    lines = ["| Field | Type | Meaning |", "|---|---|---|"]
+    for name, field in schema["properties"].items():
+        if name not in without:
+            mark = "" if name in schema.get("required", ()) else " (optional)"
+            lines.append(f"| `{name}`{mark} | {_type(field)} | {_cell(field.get('description', ''))} |")
+    return lines
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "const" in field:
+        return f"`{field['const']}`"
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    kinds = field.get("type", "string")
+    return " or ".join([kinds] if isinstance(kinds, str) else kinds)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _code(kind: type[SwarmLabError]) -> str:
+    return kind.code
+
+
+PAGES = {"errors.md": errors_page, "events.md": events_page}
+
+
+def main() -> None:
+    """Write all pages beside this file."""
+    for name, page in PAGES.items():
+        Path(__file__).with_name(name).write_text(page(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
