@@ -1,0 +1,206 @@
+"""What each verb takes and gives: the models from which shell, notebook and panel are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from swarm_lab.front.status import NodeStatus
+
+WAIT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """How a field is written on a command line.
+
+    `short` is its short form. A `bare` field stands without a name, an `either` field may; `metavar` is what help calls
+    it. `names` says what completes it.
+    """
+
+    short: str = ""
+    bare: bool = False
+    either: bool = False
+    metavar: str = ""
+    names: Literal["", "swarm", "node", "training", "file", "folder"] = ""
+
+
+class Options(BaseModel):
+    """What every verb's options have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+SwarmName = Annotated[str | None, Flag(names="swarm"), Field(description="the swarm, if there are several")]
+BareName = Annotated[str | None, Flag(either=True, names="swarm"), Field(description="the swarm, if there are several")]
+Wait = Annotated[float, Field(gt=0, description="seconds to wait until the nodes are ready")]
+
+
+class UpOptions(Options):
+    """Bring a swarm up: a new one, or one that is down with its keys, addresses and ledger."""
+
+    name: Annotated[str | None, Flag(either=True, names="swarm"), Field(description="its name [swarm]")] = None
+    sl: Annotated[int | None, Field(ge=1, le=64, description="nodes that learn (seats) [4]")] = None
+    sn: Annotated[int | None, Field(ge=1, le=16, description="SN nodes, the sentinel among them [2]")] = None
+    framework: Annotated[
+        Literal["torch", "keras"] | None, Field(description="ML framework of the swarm [the one installed]")
+    ] = None
+    file: Annotated[Path | None, Flag("-f", names="file"), Field(description="YAML file that describes the swarm")] = (
+        None
+    )
+    cold: Annotated[bool | None, Field(description="no warm seats: less memory, programs start later")] = None
+    wait: Wait = WAIT_S
+
+
+class StatusOptions(Options):
+    """Show a swarm's nodes and trainings."""
+
+    name: BareName = None
+
+
+class TrainOptions(Options):
+    """Train a program on every seat, each with its own data, and follow it until the end."""
+
+    program: Annotated[Path, Flag(bare=True, names="file"), Field(description="the program, a Python file")]
+    data: Annotated[
+        Path | None,
+        Flag(names="folder"),
+        Field(description="folder with DIR/<node name>/, or as many folders as seats, taken in name order"),
+    ] = None
+    name: SwarmName = None
+    sync: Annotated[int, Field(ge=1, description="batches between two rounds")] = 16
+    min_peers: Annotated[int | None, Field(ge=1, description="least nodes in a round [more than half]")] = None
+    merge: Annotated[str, Field(description="merge method: mean")] = "mean"
+    seed: Annotated[int | None, Field(ge=0, description="seed from which each node's is derived")] = None
+    env: Annotated[tuple[str, ...], Flag("-e"), Field(description="KEY=VALUE for the program; may be repeated")] = ()
+    files: Annotated[tuple[Path, ...], Flag(names="file"), Field(description="files or folders that travel along")] = ()
+    requirements: Annotated[
+        Path | None, Flag("-r", names="file"), Field(description="requirements.txt to check against the seats")
+    ] = None
+    nodes: Annotated[str | None, Field(description="seats to use, as sl-1,sl-2 [all]")] = None
+    queue: Annotated[bool, Field(description="wait for busy seats, or refuse")] = True
+    detach: Annotated[bool, Flag("-d"), Field(description="return as soon as it is started")] = False
+    args: Annotated[
+        tuple[str, ...], Flag(bare=True, metavar="ARGS"), Field(description="after --: for the program")
+    ] = ()
+
+
+class AttachOptions(Options):
+    """Follow a training, from its beginning, until its end."""
+
+    training: Annotated[str | None, Flag(bare=True, names="training"), Field(description="its id [the last]")] = None
+    name: SwarmName = None
+
+
+class StopOptions(Options):
+    """End a training with one closing round, on every node with the same model."""
+
+    training: Annotated[str | None, Flag(bare=True, names="training"), Field(description="its id [the last]")] = None
+    name: SwarmName = None
+    limit: Annotated[float, Field(gt=0, description="seconds to wait for its end")] = 300.0
+
+
+class LogsOptions(Options):
+    """Show a node's log."""
+
+    node: Annotated[str, Flag(bare=True, names="node"), Field(description="the node")]
+    name: SwarmName = None
+    follow: Annotated[bool, Flag("-f"), Field(description="go on with what comes")] = False
+    lines: Annotated[int, Flag("-n"), Field(ge=0, description="how many of the last lines")] = 100
+    limit: Annotated[float, Field(gt=0, description="with --follow: seconds without a line after which it ends")] = (
+        3600.0
+    )
+
+
+class AddOptions(Options):
+    """Add seats to a running swarm."""
+
+    kind: Annotated[Literal["sl"], Flag(bare=True), Field(description="sl")]
+    count: Annotated[int, Flag("-n"), Field(ge=1, le=64, description="how many")] = 1
+    name: SwarmName = None
+    wait: Wait = WAIT_S
+
+
+class RemoveOptions(Options):
+    """Stop a seat for good."""
+
+    node: Annotated[str, Flag(bare=True, names="node"), Field(description="the seat")]
+    name: SwarmName = None
+
+
+class RestartOptions(Options):
+    """Stop a node and start it again."""
+
+    node: Annotated[str, Flag(bare=True, names="node"), Field(description="the node")]
+    name: SwarmName = None
+    wait: Wait = WAIT_S
+
+
+class DownOptions(Options):
+    """End every process of a swarm; `up` brings it back."""
+
+    name: BareName = None
+    purge: Annotated[bool, Field(description="remove its keys, ledger and models as well, for good")] = False
+
+
+class DoctorOptions(Options):
+    """Check what may be wrong with a swarm and collect its logs into one file."""
+
+    name: BareName = None
+    bundle: Annotated[bool, Field(description="collect the logs, or only check")] = True
+
+
+class ListOptions(Options):
+    """List the swarms of this user."""
+
+
+class VerifyOptions(Options):
+    """Check a training's models against the ledger and against what its nodes signed."""
+
+    training: Annotated[str | None, Flag(bare=True, names="training"), Field(description="its id [the last]")] = None
+    name: SwarmName = None
+
+
+class DigestOptions(Options):
+    """Print the digest of a model file, as the ledger has it."""
+
+    file: Annotated[Path, Flag(bare=True, names="file"), Field(description="a safetensors file")]
+
+
+class SwarmList(BaseModel):
+    """The swarms of this user, each with its state, seats and number of trainings."""
+
+    swarms: list[dict[str, Any]]
+
+
+class NodeList(BaseModel):
+    """The nodes that a verb made or changed."""
+
+    swarm: str
+    nodes: list[NodeStatus]
+
+
+class LogLines(BaseModel):
+    """The last lines of a node's log."""
+
+    swarm: str
+    node: str
+    lines: list[str]
+
+
+class ModelDigest(BaseModel):
+    """The digest of a model file and what it is made of."""
+
+    file: str
+    digest: str
+    tensors: int
+    parameters: int
+
+
+class Record(BaseModel):
+    """An answer with fields of its own."""
+
+    model_config = ConfigDict(extra="allow")

@@ -1,0 +1,133 @@
+"""The chain of evidence of a training, recomputed: model files, the ledger's head and what the voters signed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from swarm_lab.errors import SwarmLabError
+from swarm_lab.front.operator import Operator
+from swarm_lab.front.training import Training
+from swarm_lab.ledger.records import CommittedRound, TrainingInfo
+from swarm_lab.ledger.signing import Domain, KeyVerifier, result_id
+from swarm_lab.nodes.staging import Stage, program_digest
+from swarm_lab.rounds.layout import root
+from swarm_lab.rounds.messages import GENESIS
+from swarm_lab.rounds.model_file import read_model
+
+
+class Evidence(BaseModel):
+    """One link of the chain: what was compared and whether it holds."""
+
+    what: str
+    ok: bool
+    message: str
+
+
+class Verdict(BaseModel):
+    """`ok` when every link holds. `digest` is the ledger's, of the training's last committed round."""
+
+    swarm: str
+    training: str
+    ok: bool
+    round: int
+    digest: str
+    evidence: list[Evidence]
+
+
+def verify(training: Training) -> Verdict:
+    """Recompute from files, ledger and signatures; of the events only the names of the nodes are believed."""
+    view = training.view
+    with Operator(training.paths, training.facts) as operator:
+        info, rounds, names = operator.training(training.id)
+        domain = operator.domain
+    found = [_chain(rounds), *_votes(rounds, info, names, domain)]
+    digest = rounds[-1].certificate.result.model if rounds else ""
+    for node in view.nodes:
+        found.append(_program(training, node, info))
+        if node in view.finished:
+            found.append(_model(training.paths.model(node, training.id), node, digest))
+    found.append(_ended(view.finished.keys() | view.failed.keys(), view.nodes))
+    return Verdict(
+        swarm=training.facts.name,
+        training=training.id,
+        ok=all(link.ok for link in found),
+        round=len(rounds),
+        digest=digest,
+        evidence=found,
+    )
+
+
+def _chain(rounds: Sequence[CommittedRound]) -> Evidence:
+    """Each round names the result before it, from the beginning."""
+    prev = GENESIS
+    for number, committed in enumerate(rounds, 1):
+        result = committed.certificate.result
+        if result.round != number or result.prev != prev or result_id(result) != committed.result_id:
+            return Evidence(what="ledger", ok=False, message=f"round {number} does not follow from the one before")
+        prev = committed.result_id
+    text = f"{len(rounds)} rounds, each on the one before" if rounds else "no round was committed"
+    return Evidence(what="ledger", ok=bool(rounds), message=text)
+
+
+def _votes(
+    rounds: Sequence[CommittedRound], info: TrainingInfo, names: Mapping[str, str], domain: Domain
+) -> list[Evidence]:
+    """The last round was signed by a majority of its participants, enrolled accounts all; and so was each before."""
+    verifier = KeyVerifier(domain)
+    least = info.terms.min_peers if info.terms is not None else 1
+    bad = []
+    for committed in rounds:
+        result, votes = committed.certificate.result, committed.certificate.votes
+        members = {participant.node for participant in result.participants}
+        good = {
+            v.voter for v in votes if v.voter in members & names.keys() and verifier.vote(result, v.voter, v.signature)
+        }
+        if len(good) != len(votes) or len(good) < max(least, len(members) // 2 + 1):
+            bad.append(result.round)
+    if not rounds:
+        return []
+    voters = sorted(names.get(vote.voter, vote.voter) for vote in rounds[-1].certificate.votes)
+    text = f"votes of round {bad[0]} do not cover it" if bad else f"the last round is signed by {', '.join(voters)}"
+    return [Evidence(what="signatures", ok=not bad, message=text)]
+
+
+def _program(training: Training, node: str, info: TrainingInfo) -> Evidence:
+    """What the node was given is what stands on the ledger."""
+    folder = training.paths.node(node) / "trainings"
+    request = Stage(folder).request(training.id)
+    if request is None:
+        return Evidence(what=f"program of {node}", ok=False, message="the node has no such training on its disk")
+    base = folder / training.id / "program"
+    try:
+        files = [(file.path, (base / file.path).read_bytes()) for file in request.files]
+    except OSError as error:
+        return Evidence(what=f"program of {node}", ok=False, message=f"cannot be read: {error}")
+    digest = program_digest(files)
+    ok = digest == info.program and request.rules.digest() == info.spec
+    text = f"digest {digest[:16]}, rules {request.rules.digest()[:16]}"
+    return Evidence(
+        what=f"program of {node}", ok=ok, message=text + (" as on the ledger" if ok else ": not the ledger's")
+    )
+
+
+def _model(path: Path, node: str, digest: str) -> Evidence:
+    try:
+        layout, buffer = read_model(path)
+    except (OSError, SwarmLabError) as error:
+        return Evidence(what=f"model of {node}", ok=False, message=f"{path} cannot be read: {error}")
+    found = root(layout, buffer)
+    same = found == digest
+    return Evidence(
+        what=f"model of {node}",
+        ok=same,
+        message=f"digest {found[:16]} " + ("as on the ledger" if same else f"but {digest[:16]} on the ledger"),
+    )
+
+
+def _ended(ended: set[str], nodes: Sequence[str]) -> Evidence:
+    missing = [node for node in nodes if node not in ended]
+    text = f"{', '.join(missing)} not at the end yet" if missing else "every node has ended"
+    return Evidence(what="end", ok=not missing, message=text)
