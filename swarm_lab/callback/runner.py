@@ -44,8 +44,9 @@ def prepare(framework: str, seed: int | None, threads: int | None) -> None:
     """
     if seed is not None:
         random.seed(seed)
-        if (numpy := sys.modules.get("numpy")) is not None:
-            numpy.random.seed(seed % 2**32)
+    if (numpy := sys.modules.get("numpy")) is not None:
+        # Without a seed too: forked children would else all go on with their parent's state.
+        numpy.random.seed(None if seed is None else seed % 2**32)
     if framework == "torch":
         torch = sys.modules["torch"]
         if threads is not None:
@@ -71,7 +72,9 @@ def run(program: str, arguments: list[str]) -> int:
     framework = os.environ.get("SWARM_FRAMEWORK", "")
     sys.argv = [path, *arguments]
     sys.path.insert(0, os.path.dirname(path))
+    _plain_streams()
     try:
+        warm_up(framework)
         prepare(framework, _number("SWARM_SEED"), _number("OMP_NUM_THREADS"))
         runpy.run_path(path, run_name="__main__")
     except SystemExit as leaving:
@@ -131,6 +134,16 @@ def _connect() -> Link | None:
     return link
 
 
+def _plain_streams() -> None:
+    """Output is seen line by line as it is written; a warm seat's streams were its parent's until now."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = open(  # noqa: SIM115 - it lives as long as the process
+            descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+        )
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
 def _number(variable: str) -> int | None:
     text = os.environ.get(variable, "")
     return int(text) if text.isdecimal() else None
@@ -147,7 +160,6 @@ def _status(leaving: SystemExit) -> int:
 
 def main(argv: list[str]) -> int:
     """Run a program in this fresh process."""
-    warm_up(os.environ.get("SWARM_FRAMEWORK", ""))
     return run(argv[1], argv[2:])
 
 

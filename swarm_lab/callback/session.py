@@ -116,7 +116,7 @@ class Session:
         self._segment = Segment(self._link.take_descriptor(), layout, welcome)
         self._interval = self._left = welcome.interval
         self.phase = Phase.TRAINING
-        self._log.info("training with the swarm: %s", _shown(welcome.arguments or self._arguments))
+        self._log.info("training with the swarm: %s", _shown(welcome.arguments or sent_arguments(self._arguments)))
         self._sync("begin")
 
     def batch(self, steps: int = 1, loss: float | None = None) -> None:

@@ -19,8 +19,6 @@ import contextlib
 import logging
 import os
 import signal
-import socket
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -28,21 +26,17 @@ from typing import Literal
 import psutil
 
 from swarm_lab.callback.messages import (
-    LENGTH,
-    MAX_FRAME,
     PROTOCOL,
     Argument,
     Bye,
     Evaluated,
     Failed,
-    FromNode,
     FromProgram,
     Hello,
     Refused,
     Release,
     Sync,
     Welcome,
-    encode,
 )
 from swarm_lab.errors import (
     ProgramEndedEarly,
@@ -50,13 +44,13 @@ from swarm_lab.errors import (
     ProgramKilled,
     ProgramMisbehaved,
     ProgramNeverSynced,
-    ProgramNotStarted,
     SwarmLabError,
 )
 from swarm_lab.facts.process import record_of, write_record
 from swarm_lab.nodes.launching import Process, ProgramSpec, Start, end_session
 from swarm_lab.nodes.output import OnLine, Output
 from swarm_lab.nodes.program_edge import Limits, Misbehaviour, checked_layout, decode_from_program
+from swarm_lab.nodes.program_link import ProgramLink
 from swarm_lab.nodes.segment import Progress, Segment
 from swarm_lab.rounds.layout import Buffer, Layout
 
@@ -75,7 +69,6 @@ _MAY_SEND: dict[Phase, tuple[type[FromProgram], ...]] = {
 BIG = 16 * 1024 * 1024
 # After the end of a program or of its link: for what was written before it, and for the other of the two.
 LAST_WORDS_S = 2.0
-SEND_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +98,7 @@ class Program:
         self._limits = limits
         self._output = Output(spec.output, on_line)
         self._process: Process
-        self._socket: socket.socket | None = None
+        self._link = ProgramLink(spec.link)
         self._segment: Segment | None = None
         self._hello: Hello | None = None
         self._syncs: asyncio.Queue[Sync | None] = asyncio.Queue()
@@ -133,13 +126,11 @@ class Program:
         The program sees the allowed part of `inherited`. Raises ProgramNotStarted or SeatsUnavailable.
         """
         self = cls(spec, limits or Limits(), on_line)
-        listener = _listen(spec)
         ends = [self._output.add("stdout"), self._output.add("stderr")]
         try:
             self._process = await start(spec, spec.environment(inherited), *ends)
         except BaseException:
-            listener.close()
-            spec.link.unlink(missing_ok=True)
+            self._link.close()
             await self._output.ended(0)
             raise
         finally:
@@ -147,7 +138,7 @@ class Program:
                 os.close(end)
         with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended already
             write_record(spec.record, record_of(self._process.pid))
-        link = asyncio.create_task(self._serve(listener), name="program link")
+        link = asyncio.create_task(self._serve(), name="program link")
         self._tasks = (link, asyncio.create_task(self._watch(link), name="program exit"))
         return self
 
@@ -186,12 +177,12 @@ class Program:
             PROTOCOL, interval, self._segment.size, offsets, seed, dict(arguments or {}), dict(resume or {})
         )
         self.phase = "running"
-        await self._send(message, self._segment.descriptor)
+        await self._link.send(message, self._segment.descriptor)
 
     async def refuse(self, error: SwarmLabError) -> None:
         """Answer hello or a sync with no: the program raises with this reason."""
         self.phase = "left"
-        await self._send(Refused(error.code, error.message, error.next_step))
+        await self._link.send(Refused(error.code, error.message, error.next_step))
 
     async def parked(self) -> Sync:
         """Wait until the program is at a sync point; raises its failure when it ends before.
@@ -225,7 +216,7 @@ class Program:
                 _copy(self._segment.merged, model)
         self._segment.attend(False)
         self.phase = "running"
-        await self._send(release)
+        await self._link.send(release)
 
     def attention(self) -> None:
         """Ask the running program to a sync point after its present batch; a parked one is there already."""
@@ -253,10 +244,11 @@ class Program:
             self._process.signal(signal.SIGKILL)
         return await self.exit()
 
-    async def _serve(self, listener: socket.socket) -> None:
+    async def _serve(self) -> None:
         try:
-            await self._accept(listener)
-            while (body := await self._frame()) is not None:
+            await self._link.accept(self.pid, self._limits.connect)
+            self.phase = "connected"
+            async for body in self._link.frames():
                 self._take(decode_from_program(body, self._limits))
         except Misbehaviour as broken:
             self._broke = str(broken)
@@ -264,45 +256,6 @@ class Program:
             self._process.signal(signal.SIGKILL)
         except OSError as error:
             log.info("the program's link ended: %s", error)
-
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._limits.connect):
-                while self._socket is None:
-                    connection, _ = await loop.sock_accept(listener)
-                    if _belongs(connection, self.pid):
-                        connection.setblocking(False)
-                        self._socket = connection
-                    else:
-                        log.warning("another process tried the link of program %s", self.spec.program.name)
-                        connection.close()
-        except TimeoutError as error:
-            raise Misbehaviour(f"did not connect within {self._limits.connect:g} s") from error
-        finally:
-            # One program, one connection: nobody else can come after it.
-            listener.close()
-            self.spec.link.unlink(missing_ok=True)
-        self.phase = "connected"
-
-    async def _frame(self) -> bytes | None:
-        head = await self._exactly(LENGTH.size)
-        if head is None:
-            return None
-        size = LENGTH.unpack(head)[0]
-        if size > MAX_FRAME:
-            raise Misbehaviour(f"announced a message of {size} bytes; at most {MAX_FRAME} are allowed")
-        return await self._exactly(size)
-
-    async def _exactly(self, size: int) -> bytes | None:
-        assert self._socket is not None
-        data = bytearray()
-        while len(data) < size:
-            part = await asyncio.get_running_loop().sock_recv(self._socket, min(size - len(data), 1 << 20))
-            if not part:
-                return None
-            data += part
-        return bytes(data)
 
     def _take(self, message: FromProgram) -> None:
         if not isinstance(message, _MAY_SEND[self.phase]):
@@ -324,20 +277,6 @@ class Program:
             self.phase = "left"
             self._output.write(message.traceback)
 
-    async def _send(self, message: FromNode, descriptor: int | None = None) -> None:
-        """Send an answer; a program that has just ended is no failure here, its exit says more."""
-        if self._socket is None:
-            return
-        frame = encode(message)
-        try:
-            async with asyncio.timeout(SEND_S):
-                if descriptor is not None:
-                    socket.send_fds(self._socket, [frame[: LENGTH.size]], [descriptor])
-                    frame = frame[LENGTH.size :]
-                await asyncio.get_running_loop().sock_sendall(self._socket, frame)
-        except (OSError, TimeoutError) as error:
-            log.info("the program does not take its answer: %s", error)
-
     async def _watch(self, link: asyncio.Task[None]) -> None:
         code = await self._process.wait()
         end_session(self.pid)
@@ -346,8 +285,7 @@ class Program:
         link.cancel()
         await asyncio.wait([link])
         await self._output.ended(LAST_WORDS_S)
-        if self._socket is not None:
-            self._socket.close()
+        self._link.close()
         if self._segment is not None:
             self._segment.close()
         self.spec.record.unlink(missing_ok=True)
@@ -374,31 +312,6 @@ class Program:
         if self._hello is None:
             return ProgramNeverSynced(f"{name} ended without a SwarmCallback that began to train")
         return ProgramEndedEarly(f"{name} ended without on_train_end()")
-
-
-def _listen(spec: ProgramSpec) -> socket.socket:
-    spec.link.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(str(spec.link))
-        os.chmod(spec.link, 0o600)
-        listener.listen(4)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise ProgramNotStarted(f"the link {spec.link} cannot be opened: {error}") from error
-    return listener
-
-
-def _belongs(connection: socket.socket, pid: int) -> bool:
-    """Whether the other end is in the session of the program; true where the system cannot tell."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True
-    peer = int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4], sys.byteorder)
-    try:
-        return os.getsid(peer) == pid
-    except ProcessLookupError:
-        return False
 
 
 def _signal_name(number: int) -> str:
