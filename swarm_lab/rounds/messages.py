@@ -181,12 +181,10 @@ class Phase(StrEnum):
     CONFIRMING = "confirming"
     """Holds the last round's model, which the ledger has not confirmed."""
     FINISHED = "finished"
-    LEFT = "left"
     FAILED = "failed"
 
 
 AT_SYNC = frozenset({Phase.CHECKED_IN, Phase.PLANNED})
-GONE = frozenset({Phase.LEFT, Phase.FAILED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,103 @@
+"""What every node checks of a certificate and of a plan before it believes it. Pure functions; None = good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from swarm_lab.rounds.events import LedgerView, Rules
+from swarm_lab.rounds.messages import Certificate, CheckIn, Participant, PlanMessage, Result, plan_content
+from swarm_lab.rounds.signatures import Verifier
+
+
+def quorum(min_peers: int, members: int) -> int:
+    """Votes that certify a result of so many members."""
+    return max(min_peers, members // 2 + 1)
+
+
+def may_end(rules: Rules, participants: Sequence[Participant]) -> bool:
+    """Whether a round with this set may be the last one."""
+    done = sum(p.done for p in participants)
+    return done == len(participants) if rules.end_rule == "all" else done >= rules.min_peers
+
+
+def next_interval(rules: Rules, participants: Sequence[Participant]) -> int:
+    """Batches of the next interval; everyone computes it. Adaptive sync will read the signed losses here."""
+    return rules.sync
+
+
+def contributes(check_in: CheckIn | None, result: Result) -> bool:
+    """Whether exactly this check-in is in the result."""
+    return (
+        check_in is not None
+        and (check_in.round, check_in.prev) == (result.round, result.prev)
+        and check_in.participant() in result.participants
+    )
+
+
+def bad_set(rules: Rules, participants: Sequence[Participant], end: bool, next_interval_: int) -> str | None:
+    """What is wrong with a set by itself, in a plan or in a result."""
+    nodes = [p.node for p in participants]
+    if len(nodes) < rules.min_peers:
+        return f"{len(nodes)} members, {rules.min_peers} needed"
+    if any(a >= b for a, b in pairwise(nodes)):
+        return "members not in ascending order"
+    if end and not may_end(rules, participants):
+        return "not the end: members are not done"
+    if not end and not any(p.weight for p in participants):
+        return "no member has a weight"
+    if next_interval_ != next_interval(rules, participants):
+        return "wrong next interval"
+    return None
+
+
+def bad_certificate(rules: Rules, verifier: Verifier, certificate: Certificate) -> str | None:
+    """What the contract checks of a certificate, but for the head of the chain."""
+    result = certificate.result
+    if result.training != rules.training:
+        return "of another training"
+    wrong = bad_set(rules, result.participants, result.end, result.next)
+    if wrong:
+        return wrong
+    nodes, voters = set(result.nodes()), set(certificate.voters())
+    if not voters <= nodes or len(voters) < len(certificate.votes):
+        return "voters are not distinct members"
+    if len(voters) < quorum(rules.min_peers, len(nodes)):
+        return "too few votes"
+    for vote in certificate.votes:
+        if not verifier.vote(result, vote.voter, vote.signature):
+            return f"forged vote of {vote.voter}"
+    return None
+
+
+def bad_plan(rules: Rules, verifier: Verifier, view: LedgerView, coordinator: str, message: PlanMessage) -> str | None:
+    """What is wrong with a plan for a round that fits this node's base."""
+    plan = message.plan
+    if plan.training != rules.training:
+        return "of another training"
+    if plan.content != plan_content(message.entries, message.left_out, message.end, message.next, message.model):
+        return "its content is not what was signed"
+    if not verifier.plan(plan, coordinator, message.signature):
+        return "forged signature"
+    wrong = bad_set(rules, message.result().participants, message.end, message.next)
+    if wrong:
+        return wrong
+    for entry in message.entries:
+        node = entry.participant.node
+        if node not in view.members or node in view.removed:
+            return f"{node} is not a member"
+        if not verifier.check_in(message.check_in(entry), entry.signature):
+            return f"forged or stale check-in of {node}"
+    return unexplained(view, message)
+
+
+def unexplained(view: LedgerView, message: PlanMessage) -> str | None:
+    """A node of the round's roster that is neither in the plan nor left out with a reason."""
+    number = message.plan.round
+    if len(view.rosters) < number:
+        return None
+    named = {e.participant.node for e in message.entries} | {x.node for x in message.left_out}
+    for node in sorted(view.rosters[number - 1] - named):
+        if node not in view.removed and node not in view.left:
+            return f"no reason given for {node}"
+    return None

@@ -1,0 +1,251 @@
+"""A member's side of a round: its check-in, the coordinator that it follows, the plan that it votes for."""
+
+from __future__ import annotations
+
+from swarm_lab.rounds import checks, limits, order
+from swarm_lab.rounds.doubles import Doubles
+from swarm_lab.rounds.events import Received
+from swarm_lab.rounds.messages import (
+    CheckIn,
+    CheckInMessage,
+    Digest,
+    FetchMessage,
+    NodeId,
+    Phase,
+    PlanMessage,
+    SignedCheckIn,
+    VoteMessage,
+)
+from swarm_lab.rounds.pace import Pace
+from swarm_lab.rounds.program import Program
+from swarm_lab.rounds.state import Desk
+
+MODELS_KEPT = 4
+PLANS_WITHOUT_ME = 3
+CANNOT_LEAD = frozenset({Phase.STARTING, Phase.FETCHING, Phase.FAILED})
+
+
+class Member:
+    """From the sync point to the vote. It signs one check-in a round and base; a retry sends the same bytes.
+
+    Small path: the update is the payload of CHECKIN, the merged model that of PLAN, and a member cannot merge again
+    what it has no updates of: it votes for the model that its coordinator made (trust with audit, by spot checks).
+    The witness of section 9, and the sharded exchange between plan and vote, belong into `_vote`.
+    """
+
+    def __init__(self, desk: Desk, program: Program, doubles: Doubles) -> None:
+        self.desk = desk
+        self.program = program
+        self.doubles = doubles
+        self.pace = Pace(desk)
+        self.plan: PlanMessage | None = None
+        self.vote: VoteMessage | None = None
+        self.models: dict[Digest, None] = {}
+        """Merged models that were planned for the open round, latest last."""
+        self.last_plan: dict[tuple[int, Digest, NodeId], tuple[int, int]] = {}
+        self.plans = self.plans_without_me = 0
+        self.took = 0.0
+        self.resend_at = 0.0
+        self.given_to: NodeId = ""
+
+    # --- check-in -----------------------------------------------------------------------------------------
+
+    def check_in(self) -> None:
+        """At the sync point: sign one check-in for this round and base, and find its coordinator."""
+        desk, state, base = self.desk, self.desk.state, self.desk.state.base
+        signed = state.check_in
+        if signed is None or (signed.check_in.round, signed.check_in.prev) != (base.round + 1, base.result_id):
+            root, weight = self.program.contribution()
+            program = self.program
+            check_in = CheckIn(
+                training=desk.rules.training,
+                round=base.round + 1,
+                prev=base.result_id,
+                node=desk.me,
+                incarnation=state.incarnation,
+                weight=weight,
+                root=root,
+                done=program.done,
+                loss=program.loss,
+                metric=program.metric,
+                steps=program.steps,
+            )
+            state.check_in = SignedCheckIn(check_in, desk.signer.sign_check_in(check_in))
+        self.took = desk.now - self.program.since
+        self.pace.synced_at = desk.now
+        self.follow(0)
+
+    def follow(self, attempt: int) -> None:
+        """Go to the first live coordinator from this attempt on, and check in there."""
+        desk, state = self.desk, self.desk.state
+        ring = order.coordinators(desk.rules, desk.view, state.base.result)
+        for number in range(attempt, attempt + len(ring)):
+            node = ring[number % len(ring)]
+            if self._may_lead(node):
+                break
+        else:
+            number, node = attempt, desk.me
+        state.phase, state.attempt, state.coordinator = Phase.CHECKED_IN, number, node
+        self.plan = self.vote = None
+        self.plans = self.plans_without_me = 0
+        self.given_to = ""
+        self.pace.restart()
+        self._send_check_in()
+
+    def _may_lead(self, node: NodeId) -> bool:
+        desk = self.desk
+        beat = desk.heartbeats.get(node)
+        absent = beat is not None and beat.phase in CANNOT_LEAD
+        return desk.live(node) and node in desk.view.members and (node == desk.me or not absent)
+
+    def _send_check_in(self) -> None:
+        desk, state = self.desk, self.desk.state
+        signed = state.check_in
+        assert signed is not None
+        self.resend_at = desk.now + limits.RESEND
+        message = CheckInMessage(signed.check_in, signed.signature, state.attempt, self.took)
+        first = self.given_to != state.coordinator
+        self.given_to = state.coordinator
+        desk.send(state.coordinator, message, signed.check_in.root if first else None)
+
+    def restored(self) -> None:
+        """Back at the sync point of a round that is made again, with the check-in that was signed for it."""
+        self.took, self.pace.synced_at = 1.0, self.desk.now
+        self.follow(self.desk.state.attempt + 1)
+
+    def move_on(self, why: str, sure: bool = False) -> None:
+        """Leave a coordinator: at once if `sure`, else at the pace of the others."""
+        attempt = self.pace.next_attempt(sure)
+        if attempt is not None:
+            state = self.desk.state
+            self.desk.notice("coordinator", why, (state.coordinator,), round=state.base.round + 1, attempt=attempt)
+            self.follow(attempt)
+
+    # --- limits -------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """The limits of a member at its sync point."""
+        desk, state = self.desk, self.desk.state
+        if not state.at_sync() or state.held or self._model_comes():
+            return
+        if not desk.live(state.coordinator):
+            self.move_on("connection lost", sure=True)
+        elif self.plan is None:
+            self._wait_for_plan()
+        else:
+            self._wait_for_certificate(self.plan)
+
+    def _model_comes(self) -> bool:
+        want = self.desk.state.want
+        if want is None or want.certificate is None:
+            return False
+        slow = self.desk.slowest()
+        in_time = self.desk.now - want.since < limits.model_of_certificate(slow.rtt, slow.transfer)
+        return in_time and any(self.desk.live(v) for v in want.certificate.voters())
+
+    def _wait_for_plan(self) -> None:
+        majority = self.pace.majority_ahead()
+        if majority is not None:
+            self.follow(majority)
+            return
+        if self.desk.now >= self.resend_at:
+            self._send_check_in()
+        why = self.pace.no_plan(self.took, self.program.done)
+        if why:
+            self.move_on(why)
+
+    def _wait_for_certificate(self, plan: PlanMessage) -> None:
+        desk, state = self.desk, self.desk.state
+        link = desk.link(state.coordinator)
+        if desk.now >= self.resend_at:
+            self.resend_at = desk.now + limits.fetch_again(link.rtt, link.transfer)
+            if self.vote:
+                desk.send(state.coordinator, self.vote)
+            else:
+                desk.send(state.coordinator, FetchMessage(plan.model))
+        slow = desk.slowest()
+        limit = limits.exchange(slow.silence, slow.rtt, slow.transfer, state.attempt)
+        if desk.now - self.pace.progress_at > limit:
+            self.move_on("exchange stands still")
+
+    # --- plan ---------------------------------------------------------------------------------------------
+
+    def on_plan(self, event: Received, message: PlanMessage) -> None:
+        """Take a plan of the coordinator that I follow, and of no other; see what is wrong with it; vote."""
+        state, plan = self.desk.state, message.plan
+        signed = state.check_in
+        if signed is None or not state.at_sync() or event.sender != state.coordinator:
+            return
+        if (plan.round, plan.prev) != (signed.check_in.round, signed.check_in.prev):
+            return
+        key = (plan.round, plan.prev, event.sender)
+        if (plan.attempt, plan.number) <= self.last_plan.get(key, (-1, -1)):
+            self.on_model()
+            return
+        wrong = checks.bad_plan(self.desk.rules, self.desk.verifier, self.desk.view, event.sender, message)
+        wrong = wrong or self._bad_model(message)
+        if wrong:
+            self.desk.notice("bad_peer", f"bad plan: {wrong}", (event.sender,))
+            self.move_on(f"bad plan: {wrong}")
+            return
+        self.last_plan[key] = (plan.attempt, plan.number)
+        for entry in message.entries:
+            self.doubles.see(SignedCheckIn(message.check_in(entry), entry.signature))
+        if checks.contributes(signed.check_in, message.result()):
+            self._accept(message)
+        else:
+            self._left_out(event.sender, message)
+
+    def _bad_model(self, message: PlanMessage) -> str | None:
+        base = self.desk.state.base
+        weightless = not any(e.participant.weight for e in message.entries)
+        if weightless and base.model and message.model != base.model:
+            return "another model than the last one, of members without weight"
+        return None
+
+    def _left_out(self, coordinator: NodeId, message: PlanMessage) -> None:
+        reason = next((x.reason for x in message.left_out if x.node == self.desk.me), "another check-in of this node")
+        self.desk.notice("left_out", reason, (self.desk.me,), round=message.plan.round, coordinator=coordinator)
+        self.pace.forget()
+        self.plans_without_me += 1
+        if self.plans_without_me > PLANS_WITHOUT_ME:
+            self.move_on("too many plans without this node")
+
+    def _accept(self, message: PlanMessage) -> None:
+        self.plans += 1
+        if self.plans > limits.plans(len(message.entries)):
+            self.move_on("too many plans")
+            return
+        desk = self.desk
+        self.plan, self.vote = message, None
+        self.models.pop(message.model, None)
+        self.models[message.model] = None
+        while len(self.models) > MODELS_KEPT:
+            del self.models[next(iter(self.models))]
+        desk.state.phase = Phase.PLANNED
+        self.pace.progress_at = desk.now
+        link = desk.link(desk.state.coordinator)
+        self.resend_at = desk.now + limits.fetch_again(link.rtt, link.transfer)
+        self.on_model()
+
+    def on_model(self) -> None:
+        """Vote, once the planned model is in hand and not before."""
+        desk, plan = self.desk, self.plan
+        if plan is None or self.vote is not None or not desk.state.at_sync() or plan.model not in desk.have:
+            return
+        result = plan.result()
+        self.pace.progress_at = desk.now
+        self.vote = VoteMessage(
+            result.round,
+            result.prev,
+            plan.plan.content,
+            desk.verifier.result_id(result),
+            desk.signer.sign_result(result),
+        )
+        desk.send(desk.state.coordinator, self.vote)
+
+    def round_over(self) -> None:
+        """A round is final: what was planned for it, or before, is of no use any more."""
+        self.models.clear()
+        number = self.desk.state.base.round
+        self.last_plan = {k: v for k, v in self.last_plan.items() if k[0] > number}

@@ -1,0 +1,200 @@
+"""What the parts of one machine share: the world as last told (`Desk`) and the node's own position (`State`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from swarm_lab.rounds import order
+from swarm_lab.rounds.events import EMPTY_VIEW, Action, LedgerView, Link, Notice, Rules, Send
+from swarm_lab.rounds.messages import (
+    AT_SYNC,
+    GENESIS,
+    Certificate,
+    Digest,
+    Heartbeat,
+    Message,
+    NodeId,
+    Phase,
+    Result,
+    SignedCheckIn,
+)
+from swarm_lab.rounds.signatures import Signer, Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The model that the present interval started from. Round 0: each node's own initial weights."""
+
+    round: int
+    result_id: Digest
+    model: Digest
+    result: Result | None
+
+
+OWN_WEIGHTS = Base(0, GENESIS, "", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A model that this node lacks. `certificate`: it may be adopted before the ledger has it; `issuer` sent that.
+
+    boot: nothing is here yet. reset: what was trained since is lost. behind: what was trained since is kept.
+    """
+
+    result: Result
+    result_id: Digest
+    why: Literal["certificate", "boot", "reset", "behind"]
+    certificate: Certificate | None = None
+    issuer: NodeId = ""
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a *restore* must know of the program: see the fields of `program.Program`."""
+
+    loaded: Digest
+    batches: int
+    counted_from: int
+    owed: bool
+    snapshot: Digest
+    snapshot_base: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where the node was before it adopted a certificate: what a *restore* goes back to."""
+
+    base: Base
+    base_final: bool
+    check_in: SignedCheckIn | None
+    phase: Phase
+    program: Mark
+
+
+@dataclass(slots=True)
+class Held:
+    """A certificate whose model is the base, while the ledger does not have it."""
+
+    certificate: Certificate
+    issuer: NodeId
+    kept: Kept
+    next_commit: float
+    committed_once: bool = False
+    next_offer: float = 0.0
+
+
+@dataclass(slots=True)
+class State:
+    """The node's position."""
+
+    phase: Phase = Phase.STARTING
+    incarnation: int = 0
+    base: Base = OWN_WEIGHTS
+    base_final: bool = True
+    check_in: SignedCheckIn | None = None
+    held: Held | None = None
+    last_certificate: Certificate | None = None
+    """The one of the base, if it came as a certificate; for peers whose view of the ledger is older."""
+    want: Want | None = None
+    attempt: int = 0
+    coordinator: NodeId = ""
+    batches: int = 0
+    batch_seconds: float = 0.0
+    stored: tuple[Digest, ...] = ()
+    """Result ids on this node's disk, latest last."""
+    reason: str = ""
+
+    def at_sync(self) -> bool:
+        """Whether it stands at its sync point."""
+        return self.phase in AT_SYNC
+
+
+@dataclass(slots=True)
+class Desk:
+    """The world: who I am, what the ledger and the peers last said, and the actions of the event in hand."""
+
+    me: NodeId
+    rules: Rules
+    signer: Signer
+    verifier: Verifier
+    state: State = field(default_factory=State)
+    now: float = 0.0
+    view: LedgerView = EMPTY_VIEW
+    up: set[NodeId] = field(default_factory=set)
+    heartbeats: dict[NodeId, Heartbeat] = field(default_factory=dict)
+    links: Mapping[NodeId, Link] = field(default_factory=dict)
+    have: set[Digest] = field(default_factory=set)
+    """Roots whose tensors the driver holds, in memory or on disk."""
+    roster: tuple[NodeId, ...] = ()
+    out: list[Action] = field(default_factory=list)
+
+    def see(self, view: LedgerView) -> None:
+        """Take a newer view of the ledger."""
+        if view is not self.view:
+            self.view, self.roster = view, order.present(view)
+
+    def act(self, action: Action) -> None:
+        """Add an action of the event in hand."""
+        self.out.append(action)
+
+    def send(self, to: NodeId, message: Message, payload: Digest | None = None) -> None:
+        """Send to a peer or to myself."""
+        self.out.append(Send(to, message, payload))
+
+    def notice(self, kind: str, text: str, nodes: tuple[NodeId, ...] = (), **fields: str | int | float) -> None:
+        """Tell a fact."""
+        self.out.append(Notice(kind, text, nodes, fields))
+
+    def live(self, node: NodeId) -> bool:
+        """Whether the node is heard; I always am."""
+        return node == self.me or node in self.up
+
+    def link(self, node: NodeId) -> Link:
+        """What is measured of the link to the node."""
+        return self.links.get(node, _DEFAULT)
+
+    def slowest(self) -> Link:
+        """The worst of each figure among the live peers."""
+        links = [self.links[n] for n in self.up if n in self.links]
+        if not links:
+            return _DEFAULT
+        return Link(max(x.rtt for x in links), max(x.transfer for x in links), max(x.silence for x in links))
+
+    def final_id(self) -> Digest:
+        """Result id of the ledger's head."""
+        results = self.view.results
+        return self.verifier.result_id(results[-1]) if results else GENESIS
+
+    def heartbeat(self) -> Heartbeat:
+        """What this node says of itself now."""
+        s = self.state
+        return Heartbeat(
+            training=self.rules.training,
+            phase=s.phase,
+            round=s.base.round + 1,
+            prev=s.base.result_id,
+            attempt=s.attempt,
+            coordinator=s.coordinator,
+            batches=s.batches,
+            batch_seconds=s.batch_seconds,
+            model=s.base.model,
+            stored=s.stored[-3:],
+            reason=s.reason,
+        )
+
+    def heartbeat_of(self, node: NodeId) -> Heartbeat | None:
+        """The latest of a node, of mine as well."""
+        return self.heartbeat() if node == self.me else self.heartbeats.get(node)
+
+    def peers_at_sync(self, number: int) -> list[Heartbeat]:
+        """Heartbeats of the live peers that stand at the sync point of that round."""
+        beats = self.heartbeats
+        return [
+            beats[n] for n in sorted(beats) if n in self.up and beats[n].round == number and beats[n].phase in AT_SYNC
+        ]
+
+
+_DEFAULT = Link()

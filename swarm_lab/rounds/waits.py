@@ -1,0 +1,128 @@
+"""What a node waits for, with a name and the peers it waits for; and the waits that end in failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from swarm_lab.rounds import order
+from swarm_lab.rounds.catchup import CatchUp
+from swarm_lab.rounds.coordinator import Coordinator
+from swarm_lab.rounds.events import Fail
+from swarm_lab.rounds.member import Member
+from swarm_lab.rounds.messages import AT_SYNC, NodeId, Phase
+from swarm_lab.rounds.state import Desk, Want
+
+ENDS_IN_FAILURE = {
+    "announce": "SWL-LEDGER",
+    "ledger": "SWL-LEDGER",
+    "peers": "SWL-PEERS",
+    "model": "SWL-MODEL",
+}
+"""Reasons that last at most `Rules.absent`, and the code of their failure. The others have limits of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One wait. `reason` is a stable word, `text` is for people."""
+
+    reason: str
+    text: str
+    nodes: tuple[NodeId, ...] = ()
+
+
+class Waits:
+    """Names the present wait, at most once when it changes, and fails the node when one has lasted too long."""
+
+    def __init__(self, desk: Desk, member: Member, coordinator: Coordinator, catch_up: CatchUp) -> None:
+        self.desk = desk
+        self.member = member
+        self.coordinator = coordinator
+        self.catch_up = catch_up
+        self.wait: Wait | None = None
+        self.since = 0.0
+
+    def tick(self, ready: bool) -> Fail | None:
+        """Tell what changed. `ready`: the program is connected."""
+        desk = self.desk
+        wait = self._present(ready)
+        if wait != self.wait:
+            if wait is None or self.wait is None or wait.reason != self.wait.reason:
+                self.since = desk.now
+            self.wait = wait
+            if wait is not None:
+                desk.notice("waiting", wait.text, wait.nodes, reason=wait.reason, round=desk.state.base.round + 1)
+        return self._too_long() or self._too_few()
+
+    def _too_long(self) -> Fail | None:
+        wait, rules = self.wait, self.desk.rules
+        if wait is None or wait.reason not in ENDS_IN_FAILURE or self.desk.now - self.since <= rules.absent:
+            return None
+        return Fail(ENDS_IN_FAILURE[wait.reason], f"{wait.text}: not within {rules.absent:.0f} s")
+
+    def _too_few(self) -> Fail | None:
+        """Fewer than `min_peers` can still come: no use to wait for the limit."""
+        desk, state, rules = self.desk, self.desk.state, self.desk.rules
+        if not rules.assigned or state.held or state.want or state.phase is Phase.FINISHED:
+            return None
+        view = desk.view
+        if (not view.left and not view.removed) or (view.results and view.results[-1].end):
+            return None
+        can_come = order.expected(rules, view)
+        if len(can_come) >= rules.min_peers:
+            return None
+        gone = [f"{n} left ({view.left[n] or 'no reason given'})" for n in sorted(view.left)]
+        gone += [f"{n} was removed ({view.removed[n]})" for n in sorted(view.removed)]
+        return Fail("SWL-PEERS", f"{rules.min_peers} peers are needed and {len(can_come)} can come: {', '.join(gone)}")
+
+    # --- names --------------------------------------------------------------------------------------------
+
+    def _present(self, ready: bool) -> Wait | None:
+        state = self.desk.state
+        if state.phase is Phase.STARTING:
+            if not state.incarnation:
+                return Wait("announce", "waiting for the ledger to take the announcement of this node")
+            return None if ready else Wait("program", "waiting for the program to start", (self.desk.me,))
+        if state.want and (state.phase is Phase.FETCHING or state.at_sync()):
+            return self._model(state.want)
+        if state.phase is Phase.CONFIRMING or (state.held and state.at_sync()):
+            return Wait("ledger", f"waiting for the ledger to confirm round {state.base.round}")
+        if state.phase is Phase.CHECKED_IN:
+            return self._plan()
+        if state.phase is Phase.PLANNED:
+            return Wait("certificate", "waiting for the votes of the others", (state.coordinator,))
+        return None
+
+    def _model(self, want: Want) -> Wait:
+        reachable = self.catch_up.holders(want)
+        number = want.result.round
+        if reachable:
+            return Wait("transfer", f"fetching the model of round {number}", tuple(reachable))
+        text = f"the model of round {number} is held by peers that are not reachable"
+        return Wait("model", text, want.result.nodes())
+
+    def _plan(self) -> Wait:
+        desk, state = self.desk, self.desk.state
+        number = state.base.round + 1
+        if desk.final_id() != state.base.result_id:
+            return Wait("ledger", f"waiting for the ledger to confirm round {state.base.round}")
+        starting = self.member.pace.not_started()
+        if starting:
+            return Wait("start", "waiting for assigned nodes to start", starting)
+        nodes = desk.roster if number > 1 else order.expected(desk.rules, desk.view)
+        missing = tuple(n for n in nodes if n != desk.me and not desk.live(n))
+        here = len(desk.roster) - sum(n in desk.roster for n in missing)
+        if here < desk.rules.min_peers:
+            text = f"waiting for peers: {desk.rules.min_peers} are needed, {here} are here"
+            return Wait("peers", text, missing)
+        beats = desk.heartbeats
+        late = tuple(n for n in desk.roster if n in desk.up and n in beats and not self._at_sync(n, number))
+        gathering = self.coordinator.rounds.get((number, state.base.result_id))
+        if state.coordinator == desk.me and gathering and gathering.waiting_for:
+            return Wait("members", "waiting for members to check in", gathering.waiting_for)
+        if late:
+            return Wait("members", "waiting for members to check in", late)
+        return Wait("plan", "waiting for the coordinator's plan", (state.coordinator,))
+
+    def _at_sync(self, node: NodeId, number: int) -> bool:
+        beat = self.desk.heartbeats[node]
+        return beat.round == number and beat.phase in AT_SYNC
