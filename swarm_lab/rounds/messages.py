@@ -185,6 +185,7 @@ class Phase(StrEnum):
 
 
 AT_SYNC = frozenset({Phase.CHECKED_IN, Phase.PLANNED})
+GONE = frozenset({Phase.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
