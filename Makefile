@@ -56,7 +56,7 @@ lock: dev ## New versions and hashes in deploy/requirements-*.txt, from pyprojec
 	$(BIN)/python deploy/lock.py
 
 docs: dev ## The generated pages of docs/
-	$(BIN)/python deploy/pages.py
+	$(BIN)/python docs/make_pages.py
 
 clean: ## Remove .venv and what was built or measured; swarms and the user's cache stay
 	rm -rf .venv build dist demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis

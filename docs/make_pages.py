@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import click
+
 from swarm_lab import errors
+from swarm_lab.cli import group
 from swarm_lab.errors import SwarmLabError
 from swarm_lab.facts.schema import event_schema
 
@@ -74,6 +77,37 @@ def events_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def commands_page() -> str:
+    """The page of all verbs: usage and options."""
+    lines = [
+        "# Commands",
+        "",
+        "Made from the verbs' models by `docs/make_pages.py`. `swarm-lab VERB` in a shell and `%swarm VERB` in a",
+        "notebook take the same options. stdout carries the answer, stderr the rest; `--json` makes the answer one",
+        "object (`train` and `attach`: one object a line).",
+    ]
+    for words, command in _commands(group(), ("swarm-lab",)):
+        usage = click.Context(command, info_name=" ".join(words), max_content_width=110, terminal_width=110).get_usage()
+        lines += ["", f"## {' '.join(words[1:])}", "", command.help or "", "", "```", usage, "```"]
+        options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
+        rows = [(option, option.get_help_record(click.Context(command))) for option in options]
+        described = [record for option, record in rows if record and option.name not in ("json", "help")]
+        if described:
+            lines += ["", "| Option | Meaning |", "|---|---|"]
+            lines += [f"| `{_cell(name)}` | {_cell(meaning).replace('<', '&lt;')} |" for name, meaning in described]
+    return "\n".join(lines) + "\n"
+
+
+def _commands(parent: click.Group, words: tuple[str, ...]) -> list[tuple[tuple[str, ...], click.Command]]:
+    found: list[tuple[tuple[str, ...], click.Command]] = []
+    for name, command in parent.commands.items():
+        if isinstance(command, click.Group):
+            found += _commands(command, (*words, name))
+        else:
+            found.append(((*words, name), command))
+    return found
+
+
 def _fields(schema: dict[str, Any], without: tuple[str, ...]) -> list[str]:
     lines = ["| Field | Type | Meaning |", "|---|---|---|"]
     for name, field in schema["properties"].items():
@@ -100,7 +134,7 @@ def _code(kind: type[SwarmLabError]) -> str:
     return kind.code
 
 
-PAGES = {"errors.md": errors_page, "events.md": events_page}
+PAGES = {"errors.md": errors_page, "events.md": events_page, "commands.md": commands_page}
 
 
 def main() -> None:
