@@ -200,6 +200,11 @@ class Ledger:
         await watch.view(self._sender.confirm_s)
         return watch.rounds
 
+    def tx(self, training: str, round_: int) -> str | None:
+        """The transaction that committed a round, as of the last `view`; None if it shows no such round."""
+        rounds = self._watch(training).rounds
+        return rounds[round_ - 1].tx if 1 <= round_ <= len(rounds) else None
+
     async def certificate(self, training: str, round_: int) -> Certificate | None:
         """The certificate of a round, None if it is not committed."""
         watch = self._watch(training)

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 GAS = 6_000_000
 TX_LIMIT_S = 30.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.01, 0.5
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.003, 0.5
 # How clients of this family (anvil, geth, Besu) say that they have this very transaction.
 _KNOWN = ("already known", "already imported", "known transaction")
 # The account's next number is another one: another sender, or a chain that was started again.

@@ -56,24 +56,27 @@ class Watch:
 
     async def _fetch(self, tip: tuple[int, str] | None) -> tuple[list[Mapping[str, Any]], int, bool]:
         """Log entries after `tip`, the chain's height, and whether `tip` is still in it."""
+        block = [hex(tip[0]) if tip else "0x0", False]
+        known, height = await self._transport.batch([("eth_getBlockByNumber", block), ("eth_blockNumber", [])])
+        if isinstance(height, RpcError):
+            raise LedgerUnreachable(f"the ledger does not tell its height: {height.message}")
+        head = int(height, 16)
+        if tip is not None and (not isinstance(known, dict) or known.get("hash") != tip[1]):
+            return [], head, False
+        if tip is not None and tip[0] >= head:
+            return [], head, True
+        # An entry of a block above the height told is left for the next time.
         query = {
             "address": self._domain.contract,
             "topics": [None, "0x" + self._key],
             "fromBlock": hex(tip[0] + 1) if tip else "0x0",
             "toBlock": "latest",
         }
-        block = [hex(tip[0]) if tip else "0x0", False]
-        # Logs last but one: an entry of a block above the height told is left for the next time.
-        answers = await self._transport.batch(
-            [("eth_getBlockByNumber", block), ("eth_getLogs", [query]), ("eth_blockNumber", [])]
-        )
-        known, logs, head = answers
-        same = tip is None or (isinstance(known, dict) and known.get("hash") == tip[1])
-        if same and isinstance(logs, RpcError):
-            raise LedgerUnreachable(f"the ledger does not give its log: {logs.message}")
-        if isinstance(head, RpcError):
-            raise LedgerUnreachable(f"the ledger does not tell its height: {head.message}")
-        return (logs if same else []), int(head, 16), same
+        # The block once more: a chain that began anew in between would give its entries as new ones.
+        logs, again = await self._transport.batch([("eth_getLogs", [query]), ("eth_getBlockByNumber", block)])
+        if isinstance(logs, RpcError) or again != known:
+            raise LedgerUnreachable("the ledger does not give its log, or changed while it was read")
+        return logs, head, True
 
     def _take(self, history: History, logs: list[Mapping[str, Any]], head: int) -> bool:
         """Apply the final ones of `logs`; returns whether anything changed."""
