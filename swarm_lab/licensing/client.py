@@ -23,6 +23,7 @@ import grpc.aio
 
 from swarm_lab import __version__, errors
 from swarm_lab.errors import LeaseUnknown, LicenseServerLost, RoleRefused, SwarmLabError
+from swarm_lab.facts import metrics
 from swarm_lab.identity.dialer import Dialer
 from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.licensing.desk import Grant
@@ -238,7 +239,10 @@ class LicenseLease:
             return await self._desk.acquire()
 
     def _tell(self) -> None:
-        word = self._standing.word(self._monotonic())
+        now = self._monotonic()
+        word = self._standing.word(now)
+        metrics.license_ok.set({"ok": 1.0, "grace": 0.5}.get(word, 0.0))
+        metrics.license_grace_seconds.set(self._standing.grace_left(now) or 0.0)
         if word == self._word:
             return
         level = logging.INFO if word == "ok" else logging.WARNING

@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import Any
 
 from swarm_lab.errors import SwarmLabError
-from swarm_lab.facts import logs, process
+from swarm_lab.facts import logs, metrics, process
 from swarm_lab.facts.state import StateFile
 from swarm_lab.nodes.config import NodeConfig
 
@@ -52,7 +52,7 @@ def run(config: NodeConfig, serve: Serve) -> None:
     log.info("%s starts", config.kind, extra={"pid": os.getpid()})
     state = StateFile(config.directory / "state.json")
     try:
-        asyncio.run(_until_signal(serve(config)))
+        asyncio.run(_until_signal(config, serve))
         log.info("%s ended", config.kind)
         state.update("stopped")
     except SwarmLabError as error:
@@ -67,8 +67,9 @@ def run(config: NodeConfig, serve: Serve) -> None:
         _end_for_certain()
 
 
-async def _until_signal(work: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.ensure_future(work)
+async def _until_signal(config: NodeConfig, serve: Serve) -> None:
+    task = asyncio.ensure_future(serve(config))
+    writing = asyncio.create_task(metrics.keep_writing(config.directory), name="metrics")
     told = False
 
     def end(number: int) -> None:
@@ -87,6 +88,8 @@ async def _until_signal(work: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         if not told:
             raise
+    finally:
+        writing.cancel()
 
 
 def _end_for_certain() -> None:

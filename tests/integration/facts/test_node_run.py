@@ -68,6 +68,7 @@ def test_signal_ends_tidily(config, number):
     assert node.returncode == 0
     assert (config.directory / "tidy").exists()
     assert state(config)["state"] == "stopped"
+    assert "process_cpu_seconds" in (config.directory / "metrics.prom").read_text()
     assert {json.loads(line)["node"] for line in err.splitlines()} == {"license"}
 
 
