@@ -70,7 +70,7 @@ def _guarded(arguments: list[str], out: Output) -> int:
     except SwarmLabError as error:
         return out.fail(error)
     except click.ClickException as error:
-        return out.fail(_usage(error))
+        return out.fail(usage_error(error))
     except (KeyboardInterrupt, click.Abort):
         out.detached()
         return INTERRUPTED
@@ -92,7 +92,7 @@ def _runner(verb: Verb) -> Any:
         try:
             options = read_options(verb.options, given)
         except ValidationError as error:
-            raise _invalid(verb, error) from error
+            raise invalid_options(f"swarm-lab {verb.name}", error) from error
         out.begin(verb.name)
         answer: BaseModel = verb.run(options, out)
         out.answer(verb.name, answer)
@@ -114,7 +114,7 @@ def _json_option() -> click.Option:
     return click.Option(["--json"], is_flag=True, help="Answer with JSON objects, one a line.", expose_value=False)
 
 
-def _usage(error: click.ClickException) -> UsageError:
+def usage_error(error: click.ClickException) -> UsageError:
     """Click's own complaints as ours, the nearest known option named."""
     where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "swarm-lab"
     if isinstance(error, click.NoSuchOption):
@@ -125,11 +125,12 @@ def _usage(error: click.ClickException) -> UsageError:
     return UsageError(error.format_message().rstrip("."), next_step=f"see `{where} --help`")
 
 
-def _invalid(verb: Verb, error: ValidationError) -> UsageError:
+def invalid_options(command: str, error: ValidationError) -> UsageError:
+    """The first option of `command` whose value does not fit, in words."""
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else "options"
     shown = name if name == "options" else f"--{name.replace('_', '-')}"
-    return UsageError(f"{shown}: {first['msg']}", next_step=f"see `swarm-lab {verb.name} --help`")
+    return UsageError(f"{shown}: {first['msg']}", next_step=f"see `{command} --help`")
 
 
 if __name__ == "__main__":
