@@ -114,7 +114,7 @@ class Session:
         layout = self._model.layout()
         welcome = self._greet(layout)
         self._segment = Segment(self._link.take_descriptor(), layout, welcome)
-        self._interval = self._left = welcome.interval
+        self._interval = welcome.interval
         self.phase = Phase.TRAINING
         self._log.info("training with the swarm: %s", _shown(welcome.arguments or sent_arguments(self._arguments)))
         self._sync("begin")

@@ -33,6 +33,7 @@ class Lines:
         self._clock = clock
         self._part = bytearray()
         self._cut = 0
+        self._returned = False
         self._tokens = float(BURST)
         self._then = clock()
         self._left_out = 0
@@ -52,21 +53,26 @@ class Lines:
         self._say_left_out()
 
     def _append(self, part: bytes) -> None:
-        _, redrawn, last = part.rstrip(b"\r").rpartition(b"\r")
-        if redrawn:
-            self._part.clear()
-            self._cut = 0
-            part = last
-        room = MAX_LINE - len(self._part)
-        self._part += part[:room]
-        self._cut += max(0, len(part) - room)
+        for number, piece in enumerate(part.split(b"\r")):
+            self._returned |= number > 0
+            if not piece:
+                continue
+            if self._returned:
+                self._clear()
+            room = MAX_LINE - len(self._part)
+            self._part += piece[:room]
+            self._cut += max(0, len(piece) - room)
 
-    def _flush(self) -> None:
-        text = self._part.rstrip(b"\r").decode("utf-8", "replace")
-        if self._cut:
-            text += f" [{self._cut} more bytes]"
+    def _clear(self) -> None:
         self._part.clear()
         self._cut = 0
+        self._returned = False
+
+    def _flush(self) -> None:
+        text = self._part.decode("utf-8", "replace")
+        if self._cut:
+            text += f" [{self._cut} more bytes]"
+        self._clear()
         now = self._clock()
         self._tokens = min(float(BURST), self._tokens + (now - self._then) * LINES_PER_SECOND)
         self._then = now

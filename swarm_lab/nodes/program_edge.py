@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from swarm_lab.callback.messages import Bye, Evaluated, Failed, FromProgram, Hel
 from swarm_lab.rounds.layout import Layout, TensorSpec
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {cls.kind: TypeAdapter(cls) for cls in (Hello, Sync, Evaluated, Failed, Bye)}
-MAX_BATCHES = 2**63
+MAX_COUNT = 2**63
 
 
 class Misbehaviour(Exception):
@@ -72,5 +73,14 @@ def _check(message: FromProgram, limits: Limits) -> None:
     elif isinstance(message, Failed):
         if max(len(message.traceback), len(message.message), len(message.type)) > limits.text:
             raise Misbehaviour("sent a failure report that is too long")
-    elif isinstance(message, Sync) and not (0 <= message.batches < MAX_BATCHES and 0 <= message.epoch < MAX_BATCHES):
-        raise Misbehaviour("sent a sync with impossible counts")
+    elif isinstance(message, Sync):
+        if not (0 <= message.batches < MAX_COUNT and 0 <= message.epoch < MAX_COUNT):
+            raise Misbehaviour("sent a sync with impossible counts")
+        _check_numbers(message.loss, message.metric, message.training_loss)
+    elif isinstance(message, Evaluated):
+        _check_numbers(message.loss, message.metric)
+
+
+def _check_numbers(*numbers: float | None) -> None:
+    if any(number is not None and not math.isfinite(number) for number in numbers):
+        raise Misbehaviour("sent a loss or a metric that is no finite number")
