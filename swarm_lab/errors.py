@@ -224,6 +224,14 @@ class NoRoom(SwarmLabError):
     next_step = "free some space in the named directory; what was committed is kept"
 
 
+class CellNames(BadProgram):
+    """A `%%swarm train` cell uses names that it does not define: it runs alone, on other machines."""
+
+    code = "SWL-124"
+    title = "the cell uses names that it does not define"
+    next_step = "define them in the cell, put them into a module beside the notebook, or pass values with -e KEY=VALUE"
+
+
 # --- identity ---------------------------------------------------------------------------------------------
 
 
