@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from swarm_lab.errors import SwarmLabError
@@ -17,7 +17,7 @@ from swarm_lab.nodes.vault import Vault
 from swarm_lab.rounds import events as e
 from swarm_lab.rounds.layout import Buffer
 from swarm_lab.rounds.machine import Machine
-from swarm_lab.rounds.messages import Certificate, Digest, Heartbeat, Message, NodeId, SignedCheckIn
+from swarm_lab.rounds.messages import Certificate, Digest, Heartbeat, Message, NodeId, Phase, PlanMessage, SignedCheckIn
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,10 @@ class Listener(Protocol):
         """The ledger has moved."""
         ...
 
+    def plan(self, plan: PlanMessage) -> None:
+        """A plan of a coordinator: who is left out, and why."""
+        ...
+
     def finished(self, action: e.Finish) -> None:
         """The training is over."""
         ...
@@ -81,7 +85,7 @@ class Driver:
         vault: Vault,
         ledger: TrainingLedger,
         send: SendTo,
-        members: Callable[[], list[NodeId]],
+        members: Callable[[], Sequence[NodeId]],
         listener: Listener,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -98,6 +102,7 @@ class Driver:
         self._view = e.EMPTY_VIEW
         self._events: deque[e.Event] = deque()
         self._draining = False
+        self._started = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight: set[str] = set()
         self._ledger_moved = asyncio.Event()
@@ -116,12 +121,16 @@ class Driver:
             while self._events:
                 for action in self.machine.apply(self._events.popleft()):
                     self._perform(action)
+                if self.pilot is not None:
+                    self.pilot.settled()
         finally:
             self._draining = False
         self._beat()
 
     def receive(self, sender: NodeId, instance: str, message: Message, payload: tuple[Digest, Buffer] | None) -> None:
         """A checked message of a peer."""
+        if not self._started:
+            return
         beat = message if isinstance(message, Heartbeat) else None
         self._changed(self.liveness.heard(sender, instance, self._clock(), beat))
         if beat is not None:
@@ -129,6 +138,8 @@ class Driver:
             return
         if payload is not None:
             self._vault.put(*payload)
+        if isinstance(message, PlanMessage):
+            self._listener.plan(message)
         self.apply(e.Received(self._clock(), sender, message, payload[0] if payload else None))
 
     def sent(self, sent: Sent) -> None:
@@ -144,11 +155,16 @@ class Driver:
 
     # --- life --------------------------------------------------------------------------------------------
 
-    async def run(self, nonce: str) -> None:
-        """Start the machine and keep it going until cancelled; raises what a task of it raised."""
+    async def start(self, nonce: str) -> None:
+        """Give the machine its first event: what is on disk and on the ledger."""
         disk = await asyncio.to_thread(self._vault.disk)
         self._view = await self._first_view()
+        self._started = True
         self.apply(e.Start(self._clock(), disk, self._view, nonce))
+        self._listener.view(self._view)
+
+    async def run(self) -> None:
+        """Keep the started machine going until cancelled; raises what a task of it raised."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch_ledger())
@@ -180,7 +196,8 @@ class Driver:
                     self._listener.view(view)
                     self._tick()
             self._ledger_moved.clear()
-            waiting = bool(self._in_flight) or self.machine.awaits_ledger
+            state = self.machine.desk.state
+            waiting = bool(self._in_flight) or not state.base_final or state.phase is Phase.STARTING
             try:
                 async with asyncio.timeout(0.05 if waiting else 0.25):
                     await self._ledger_moved.wait()
@@ -245,6 +262,8 @@ class Driver:
 
     def _perform_send(self, action: e.Send) -> None:
         if action.to == self._me:
+            if isinstance(action.message, PlanMessage):
+                self._listener.plan(action.message)
             self._events.append(e.Received(self._clock(), self._me, action.message, action.payload_root))
         else:
             self._spawn(self._post(action.to, action.message, action.payload_root))

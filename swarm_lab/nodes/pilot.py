@@ -21,6 +21,13 @@ from swarm_lab.rounds.messages import Digest
 Order = Load | Train | Park | StopProgram | Finish
 
 
+class Settled:
+    """The actions of one event of the machine have all been given."""
+
+
+SETTLED = Settled()
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """The program has parked. `contribution`: its weights now; None if they are those of its last arrival.
@@ -56,12 +63,13 @@ class Pilot:
         self._port = port
         self._vault = vault
         self._emit = emit
-        self._inbox: asyncio.Queue[Order | Arrival] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Order | Arrival | Settled] = asyncio.Queue()
         self._waiting: list[Order] = []
         self._parked: Arrival | None = None
         self._weights: Buffer | None = None
         self._changed = False
         self._stop = False
+        self._moved = False
         self._base: Digest = ""
         self._base_batches = 0
         self._before_adopt = 0
@@ -69,8 +77,14 @@ class Pilot:
         self.finished = False
 
     def order(self, order: Order) -> None:
-        """Take an order of the machine."""
+        """Take an order of the machine; models that it names stay in memory until it is done."""
+        if isinstance(order, Load):
+            self._vault.pin(order.root, order.base)
         self._inbox.put_nowait(order)
+
+    def settled(self) -> None:
+        """All orders of one event have been given."""
+        self._inbox.put_nowait(SETTLED)
 
     def arrived(self, arrival: Arrival) -> None:
         """The program has parked."""
@@ -87,6 +101,8 @@ class Pilot:
             item = await self._inbox.get()
             if isinstance(item, Arrival):
                 await self._on_arrival(item)
+            elif isinstance(item, Settled):
+                await self._report_again()
             elif self._parked is not None:
                 await self._carry_out(item)
             elif not self.finished:
@@ -107,11 +123,11 @@ class Pilot:
                 last = order
             else:
                 await self._carry_out(order)
+                last = Park() if isinstance(order, Load) and order.kind == "restore" else last
+        self._moved = False
         if self._parked is None or isinstance(last, Park):
             return
-        if self._stop and arrival.reason != "end":
-            await self._release(None)
-        elif arrival.reason == "attention" or (
+        if arrival.reason == "attention" or (
             arrival.reason == "interval" and isinstance(last, Train) and not last.keep_count
         ):
             await self._release(None if last is None or last.keep_count else last.interval)
@@ -126,6 +142,13 @@ class Pilot:
         waiting, self._waiting = self._waiting, []
         for order in waiting:
             await self._carry_out(order)
+
+    async def _report_again(self) -> None:
+        """A program that stands at its sync point was given another base, but not released: its contribution is new."""
+        at = self._parked
+        if self._moved and at is not None and at.reason in ("interval", "end"):
+            await self._report(at)
+        self._moved = False
 
     async def _report(self, arrival: Arrival) -> None:
         assert self._weights is not None
@@ -149,13 +172,21 @@ class Pilot:
             case Load():
                 await self._load(order)
             case Train():
-                await self._release(None if order.keep_count else order.interval)
+                await self._train(order)
             case StopProgram():
                 self._stop = True
+                if self._parked is not None and self._parked.reason != "end":
+                    await self._release(None)
             case Finish():
                 await self._load_final(order)
             case Park():
                 pass
+
+    async def _train(self, order: Train) -> None:
+        """Release; a count that has reached its interval comes to the next sync point after one more batch."""
+        assert self._parked is not None
+        counted = 1 if self._parked.reason == "interval" else None
+        await self._release(counted if order.keep_count else order.interval)
 
     async def _load(self, order: Load) -> None:
         assert self._parked is not None and self._weights is not None
@@ -170,7 +201,8 @@ class Pilot:
             if order.kind != "rebase":  # a rebased model still holds the work since its old base
                 self._before_adopt, self._base_batches = self._base_batches, self._parked.batches
             self._round += 1
-        self._changed = True
+        self._changed, self._moved = True, order.kind != "restore"
+        self._vault.unpin(order.root, order.base)
 
     async def _load_final(self, order: Finish) -> None:
         self._weights, self._changed = await self._model(order.result.model), True
@@ -181,7 +213,7 @@ class Pilot:
     async def _release(self, interval: int | None, *, finished: bool = False) -> None:
         model = self._weights if self._changed else None
         self._parked = None
-        self._changed = False
+        self._changed = self._moved = False
         await self._port.release(
             model,
             round_=self._round,

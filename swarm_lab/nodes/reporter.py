@@ -7,20 +7,28 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from swarm_lab.errors import SwarmLabError
+from swarm_lab.errors import ProgramFailed, SwarmLabError
 from swarm_lab.facts.events import EventLog
 from swarm_lab.facts.logs import set_round
 from swarm_lab.facts.state import StateFile
 from swarm_lab.nodes.directory import Directory
 from swarm_lab.rounds.events import Fail, Finish, LedgerView, Notice
-from swarm_lab.rounds.messages import NodeId, Participant, Result, number
+from swarm_lab.rounds.messages import NodeId, Participant, Phase, PlanMessage, Result, number
 
 log = logging.getLogger(__name__)
 
 _PROGRESS_S = 0.5
+_WORTH_TELLING_S = 1.0
 _WARNINGS = frozenset({"bad_peer", "race_lost", "lost_batches", "repeated", "left_out", "store_failed"})
+
+
+class _Wait(NamedTuple):
+    phase: str
+    reason: str
+    nodes: tuple[str, ...]
+    due: float
 
 
 class Reporter:
@@ -36,14 +44,14 @@ class Reporter:
         self._last_round: float | None = None
         self._left_out: dict[str, str] = {}
         self._progress_due = 0.0
-        self._waiting: tuple[str, str] | None = None
-        self._on_finish: Callable[[Finish], None] = lambda action: None
-        self._on_fail: Callable[[Fail], None] = lambda action: None
+        self._wait: _Wait | None = None
+        self._wait_told = False
+        self._on_over: Callable[[Finish | Fail], None] = lambda action: None
         self.tx: Callable[[int], str | None] = lambda round_: None
 
-    def when_over(self, finished: Callable[[Finish], None], failed: Callable[[Fail], None]) -> None:
+    def when_over(self, tell: Callable[[Finish | Fail], None]) -> None:
         """Whom to tell that the machine is done."""
-        self._on_finish, self._on_fail = finished, failed
+        self._on_over = tell
 
     # --- the machine's listener --------------------------------------------------------------------------
 
@@ -54,15 +62,17 @@ class Reporter:
         level = logging.WARNING if notice.kind in _WARNINGS else logging.INFO
         log.log(level, text or notice.kind, extra={"kind": notice.kind, "nodes": nodes, **_fields(notice.fields)})
         if notice.kind == "waiting":
-            self.waiting(str(notice.fields.get("phase", "waiting")), text, nodes)
-        elif notice.kind == "going_on":
+            self.waiting(str(notice.fields.get("reason", "waiting")), text, nodes)
+        elif notice.kind == "phase" and text == Phase.TRAINING:
             self.going_on()
-        elif notice.kind == "without":
-            self._left_out.update(dict.fromkeys(nodes, text))
         elif notice.kind == "lost_batches":
             self._append("lost_batches", node=self._node, reason=text, count=notice.fields.get("count"))
         elif notice.kind == "bad_peer":
             self._append("excluded", node=self._node, nodes=nodes, reason=text)
+
+    def plan(self, plan: PlanMessage) -> None:
+        """A plan's reasons for those it leaves out: shown when its round is committed."""
+        self._left_out = {self._directory.name(left.node): left.reason for left in plan.left_out}
 
     def view(self, view: LedgerView) -> None:
         """The ledger has moved: new rounds become facts."""
@@ -74,11 +84,11 @@ class Reporter:
 
     def finished(self, action: Finish) -> None:
         """The training is over."""
-        self._on_finish(action)
+        self._on_over(action)
 
     def failed(self, action: Fail) -> None:
         """This node gives it up."""
-        self._on_fail(action)
+        self._on_over(action)
 
     # --- from the node itself ----------------------------------------------------------------------------
 
@@ -90,17 +100,26 @@ class Reporter:
         )
 
     def waiting(self, phase: str, reason: str, nodes: list[str]) -> None:
-        """This node waits, for whom and why; told when it changes."""
-        if self._waiting != (phase, reason):
-            self._waiting = (phase, reason)
-            self._append("waiting", node=self._node, phase=phase, reason=reason, nodes=nodes)
-            self._state.update("training", f"{self._training}: {reason}", phase=phase, waiting_for=nodes or None)
+        """This node waits, for whom and why. Most waits are over before anybody could read of them."""
+        wait = _Wait(phase, reason, tuple(nodes), time.monotonic() + _WORTH_TELLING_S)
+        if self._wait is None or self._wait[:3] != wait[:3]:
+            self._wait, self._wait_told = wait, False
 
     def going_on(self) -> None:
         """The wait is over."""
-        if self._waiting is not None:
-            self._waiting = None
+        if self._wait_told:
             self._state.update("training", f"{self._training}: training", phase="training", waiting_for=None)
+        self._wait, self._wait_told = None, False
+
+    def tick(self) -> None:
+        """Tell a wait that has lasted."""
+        wait = self._wait
+        if wait is None or self._wait_told or time.monotonic() < wait.due:
+            return
+        self._wait_told = True
+        nodes = list(wait.nodes)
+        self._append("waiting", node=self._node, phase=wait.phase, reason=wait.reason, nodes=nodes)
+        self._state.update("training", f"{self._training}: {wait.reason}", phase=wait.phase, waiting_for=nodes or None)
 
     def progress(self, batches: int, loss: float | None, *, force: bool = False) -> None:
         """How far the program is; at most twice a second."""
@@ -120,8 +139,8 @@ class Reporter:
             "node_finished", node=self._node, digest=digest, model=str(model), metrics=dict(metrics), round=self._rounds
         )
 
-    def node_failed(self, error: SwarmLabError, traceback: str = "", line: int = 0) -> None:
-        """This node's part has failed."""
+    def node_failed(self, error: SwarmLabError) -> None:
+        """This node's part has failed; a program's traceback is told here, once."""
         message = self._directory.words(error.message)
         log.error(message, extra={"code": error.code, "next": error.next_step})
         self._append(
@@ -130,9 +149,14 @@ class Reporter:
             code=error.code,
             message=message,
             next=error.next_step,
-            traceback=traceback,
-            line=line,
+            traceback=error.traceback if isinstance(error, ProgramFailed) else "",
+            line=error.line if isinstance(error, ProgramFailed) else 0,
         )
+
+    def refused(self, peer: str, reason: str) -> None:
+        """A peer's message broke a rule."""
+        log.warning("refused a message", extra={"peer": peer, "reason": reason})
+        self._append("excluded", node=self._node, nodes=[peer], reason=reason)
 
     def _round(self, result: Result, outside: frozenset[NodeId]) -> None:
         now = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 
 from swarm_lab.rounds.checkpoints import Checkpoints
 from swarm_lab.rounds.events import Merge, StoredModel
@@ -24,7 +25,7 @@ class Vault:
         self.layout: Layout | None = None
         self._checkpoints = checkpoints
         self._buffers: dict[Digest, Buffer] = {}
-        self._kept: frozenset[Digest] = frozenset()
+        self._pins: Counter[Digest] = Counter()
 
     def __contains__(self, digest: Digest) -> bool:
         return digest in self._buffers
@@ -43,10 +44,18 @@ class Vault:
         return self._buffers[digest]
 
     def keep(self, roots: frozenset[Digest]) -> None:
-        """Drop all other models."""
-        self._kept = roots
-        for digest in self._buffers.keys() - roots:
+        """Drop all other models that are not pinned."""
+        for digest in self._buffers.keys() - roots - self._pins.keys():
             del self._buffers[digest]
+
+    def pin(self, *digests: Digest) -> None:
+        """Hold these until `unpin`, whatever `keep` says."""
+        self._pins.update(digests)
+
+    def unpin(self, *digests: Digest) -> None:
+        """Undo one `pin`; the next `keep` may drop them."""
+        self._pins.subtract(digests)
+        self._pins = +self._pins
 
     async def add(self, buffer: Buffer) -> Digest:
         """Hold a model and compute its root."""

@@ -140,7 +140,6 @@ async def test_restore_parks_the_program_with_its_old_contribution(bench: Bench)
     bench.pilot.order(Train(8, keep_count=False))
     await bench.settle()
     bench.pilot.order(Load("restore", digest(5), digest(2)))
-    bench.pilot.order(Park())
     await bench.settle()
     count, points = len(bench.port.seen), len(bench.events)
     bench.arrive("attention", 11, 10)
@@ -150,6 +149,38 @@ async def test_restore_parks_the_program_with_its_old_contribution(bench: Bench)
     bench.pilot.order(Train(8, keep_count=False))
     await bench.settle()
     assert bench.port.seen[-1]["value"] == 4 and not bench.pilot.parked
+
+
+async def test_park_holds_a_program_without_a_sync_point(bench: Bench) -> None:
+    await bench.begin()
+    bench.pilot.order(Park())
+    await bench.settle()
+    bench.arrive("interval", 5, 8)
+    await bench.settle()
+    assert bench.pilot.parked and len(bench.events) == 1
+
+
+async def test_a_base_that_changes_under_a_parked_program_gives_its_sync_point_again(bench: Bench) -> None:
+    await bench.begin()
+    bench.arrive("interval", 5, 8)
+    await bench.settle()
+    bench.pilot.order(Load("rebase", digest(10), digest(2)))
+    bench.pilot.settled()
+    await bench.settle()
+    assert (bench.events[-1].root, bench.events[-1].base) == (digest(13), digest(10))
+    count = len(bench.events)
+    bench.pilot.settled()
+    await bench.settle()
+    assert len(bench.events) == count
+
+
+async def test_a_count_that_is_full_goes_on_for_one_batch(bench: Bench) -> None:
+    await bench.begin()
+    bench.arrive("interval", 5, 8)
+    bench.pilot.order(Load("reset", digest(7), digest(2)))
+    bench.pilot.order(Train(8, keep_count=True))
+    await bench.settle()
+    assert bench.port.seen[-1]["interval"] == 1 and bench.port.seen[-1]["value"] == 7
 
 
 async def test_stop_lets_the_program_come_back_for_good(bench: Bench) -> None:
@@ -162,6 +193,15 @@ async def test_stop_lets_the_program_come_back_for_good(bench: Bench) -> None:
     bench.arrive("end", 5, 3)
     await bench.settle()
     assert isinstance(bench.events[-1], SyncPoint) and bench.events[-1].done
+
+
+async def test_stop_of_a_parked_program_sends_it_to_its_end(bench: Bench) -> None:
+    await bench.begin()
+    bench.arrive("interval", 5, 8)
+    bench.pilot.order(Load("adopt", digest(6), digest(2)))
+    bench.pilot.order(StopProgram())
+    await bench.settle()
+    assert bench.port.seen[-1]["stop"] and bench.port.seen[-1]["value"] == 6 and not bench.pilot.parked
 
 
 async def test_finish_loads_the_final_model_also_into_a_program_that_still_trains(bench: Bench) -> None:

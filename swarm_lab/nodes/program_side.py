@@ -1,0 +1,110 @@
+"""The program's side of a training: how it is launched, and the tasks that follow it while rounds go on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from blake3 import blake3
+
+from swarm_lab.callback.messages import Release, Sync
+from swarm_lab.errors import SwarmLabError
+from swarm_lab.nodes.config import NodeConfig
+from swarm_lab.nodes.launching import ProgramSpec
+from swarm_lab.nodes.pilot import Arrival, Pilot
+from swarm_lab.nodes.program import Program
+from swarm_lab.nodes.staging import StageRequest
+from swarm_lab.rounds.layout import Buffer
+
+log = logging.getLogger(__name__)
+
+SAMPLE_S = 0.1
+
+
+def node_seed(seed: int, node: str) -> int:
+    """A node's own seed, derived from the training's: 32 bits, as numpy's generators take."""
+    return int.from_bytes(blake3(f"{seed}/{node}".encode()).digest()[:4], "big")
+
+
+def program_spec(config: NodeConfig, request: StageRequest, folder: Path) -> ProgramSpec:
+    """What the program of a training is given on this node; `folder` is the training's own."""
+    directory = folder / "program"
+    data = {"DATA_DIR": request.data_dir} if request.data_dir else {}
+    folders = {"MODEL_DIR": str(folder / "model"), "SCRATCH_DIR": str(folder / "scratch")}
+    seats = int(config.options.get("seats", len(request.rules.nodes)))
+    return ProgramSpec(
+        program=directory / request.program,
+        directory=directory,
+        link=config.run_dir / f"link-{config.name}.sock",
+        output=folder / "output.log",
+        record=config.directory / "program.json",
+        framework=config.framework,
+        arguments=request.arguments,
+        variables={**request.environment, **data, **folders},
+        seed=node_seed(request.rules.seed, config.name),
+        threads=max(1, (os.cpu_count() or 1) // max(1, seats)),
+    )
+
+
+class ProgramPort:
+    """The program as the pilot steers it."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def attention(self) -> None:
+        """See `pilot.Port`."""
+        self._program.attention()
+
+    async def release(
+        self, model: Buffer | None, *, round_: int, interval: int | None, stop: bool, finished: bool, digest: str
+    ) -> None:
+        """See `pilot.Port`."""
+        with_model = model is not None
+        message = Release(with_model, round_, interval, stop, finished, digest)
+        await self._program.release(message, model)
+
+
+async def follow_arrivals(program: Program, pilot: Pilot) -> None:
+    """Tell the pilot each time the program parks; waits for cancellation once the program has ended."""
+    while True:
+        try:
+            sync = await program.parked()
+        except SwarmLabError:
+            await asyncio.Event().wait()  # its exit, which others watch, says more
+            return
+        pilot.arrived(_arrival(program, sync))
+
+
+def _arrival(program: Program, sync: Sync) -> Arrival:
+    # A copy: what a program writes after it has parked must not change what was signed.
+    contribution = bytes(program.contribution()) if sync.fresh else None
+    loss = math.nan if sync.loss is None else sync.loss
+    metric = math.nan if sync.metric is None else sync.metric
+    return Arrival(sync.reason, sync.batches, loss, metric, contribution)
+
+
+class Pace:
+    """How fast the program's batches come, from its counters; they are its sign of life."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self.at = 0.0
+        self.batch_seconds = 0.0
+
+    async def follow(self, program: Program, tell: Callable[[int, float, float | None], None]) -> None:
+        """Sample the counters ten times a second; `tell` gets batches, seconds a batch, training loss."""
+        while True:
+            seen = program.progress()
+            if seen.batches != self.batches:
+                if self.at and seen.at > self.at and seen.batches > self.batches:
+                    pace = (seen.at - self.at) / (seen.batches - self.batches)
+                    weight = 0.3 if self.batch_seconds else 1.0
+                    self.batch_seconds += weight * (pace - self.batch_seconds)
+                self.batches, self.at = seen.batches, seen.at
+            tell(self.batches, self.batch_seconds, seen.loss)
+            await asyncio.sleep(SAMPLE_S)
