@@ -73,8 +73,8 @@ class SwarmFacts(BaseModel):
 
 def natural(name: str) -> tuple[str, int]:
     """Sorts `sl-10` after `sl-2`."""
-    stem, _, number = name.rpartition("-")
-    return (stem, int(number)) if number.isdigit() else (name, 0)
+    stem = name.rstrip("0123456789")
+    return stem, int(name[len(stem) :] or 0)
 
 
 def read_swarm(paths: SwarmPaths) -> SwarmFacts:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from filelock import FileLock, Timeout
 
 from swarm_lab.errors import NoFramework, NoRoom, NotReady, SwarmRuns, UsageError
-from swarm_lab.facts.events import EventLog
+from swarm_lab.facts.events import EventLog, read
 from swarm_lab.facts.paths import SwarmPaths
 from swarm_lab.facts.swarm import SwarmFacts, read_swarm
 from swarm_lab.front.status import READY, NodeStatus, SwarmStatus, last_words, status_of
@@ -121,7 +121,7 @@ def _check_framework(framework: Framework) -> None:
 
 def _facts(paths: SwarmPaths, spec: SwarmSpec, wanted: Wanted) -> SwarmFacts:
     """The facts of a swarm that exists, if they fit what is asked; else a plan for a new one."""
-    if paths.swarm.exists():
+    if _was_up(paths):
         facts = read_swarm(paths)
         _same(facts, wanted)
         return facts
@@ -134,6 +134,11 @@ def _facts(paths: SwarmPaths, spec: SwarmSpec, wanted: Wanted) -> SwarmFacts:
         options=spec.node_options,
         now=time.time(),
     )
+
+
+def _was_up(paths: SwarmPaths) -> bool:
+    """Whether the swarm has ever been up; what a failed first `up` resolved binds nobody."""
+    return paths.swarm.exists() and any(event["event"] == "swarm_up" for event in read(paths.root))
 
 
 def _same(facts: SwarmFacts, wanted: Wanted) -> None:
@@ -167,7 +172,7 @@ def _place_anvil(say: Say) -> None:
 
 
 def _write(paths: SwarmPaths, spec: SwarmSpec, facts: SwarmFacts) -> None:
-    if not paths.spec.exists():
+    if not _was_up(paths):
         spec.write(paths.spec)
     facts.write(paths)
 
@@ -198,7 +203,8 @@ def complaint(paths: SwarmPaths, missing: list[NodeStatus], wait_s: float, *, gi
     """Who is missing and what it says, in its state or else in its log."""
     said = []
     for node in missing[:4]:
-        words = node.message or last_words(paths.log(node.name))
+        words = node.message if node.pid is not None else ""
+        words = words or last_words(paths.log(node.name)) or node.message
         said.append(f"{node.name} is {node.state}" + (f" ({words})" if words else ""))
     more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
     limit = "a node does not start" if given_up else f"not every node was ready after {wait_s:.0f} s"

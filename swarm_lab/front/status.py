@@ -173,7 +173,7 @@ def _state(said: NodeState | None, pid: int | None, info: ProgramInfo | None) ->
         if info is None or info.state == "STOPPED":
             return "stopped", ""
         word = said.message if said is not None and said.state == "failed" else info.said
-        return ("failed", word) if info.state == "FATAL" else ("starting", f"starts again: {word}")
+        return ("failed", word) if info.state == "FATAL" else ("starting", f"is started again: {word}")
     if said is None:
         return "starting", ""
     return said.state, said.message

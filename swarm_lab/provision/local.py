@@ -19,6 +19,7 @@ from swarm_lab.provision.supervisor import Program, ProgramInfo, Supervisor
 # Started in this order; the seats import a framework for seconds, so they begin early.
 _PRIORITY = {"identity": 10, "chain": 20, "license": 30, "seats": 35, "sentinel": 40, "sn": 50, "sl": 60}
 _DAEMON_END_S = 20.0
+NODES = "swarm_lab.nodes"
 
 Say = Callable[[str], None]
 
@@ -26,9 +27,11 @@ Say = Callable[[str], None]
 class LocalNodes:
     """The processes of one swarm: start, look, add, remove, restart, stop."""
 
-    def __init__(self, paths: SwarmPaths, facts: SwarmFacts) -> None:
+    def __init__(self, paths: SwarmPaths, facts: SwarmFacts, module: str = NODES) -> None:
+        """`module` is what each process runs with its configuration as argument."""
         self.paths = paths
         self.facts = facts
+        self._module = module
         self.supervisor = Supervisor(paths.root, facts.run_dir)
 
     @property
@@ -101,6 +104,8 @@ class LocalNodes:
 
     def _end(self, processes: list[psutil.Process]) -> None:
         left = process.end(processes)
+        # A supervisor that is told to end may have started a process just before.
+        left += process.end(process.all_of(self.paths.root))
         if left:
             named = ", ".join(f"{p.pid} ({p.name()})" for p in left)
             raise NotStopped(f"processes of {self.facts.name} do not end: {named}")
@@ -110,7 +115,7 @@ class LocalNodes:
         self._forget_state(node.name)
         return Program(
             name=node.name,
-            command=(sys.executable, "-m", "swarm_lab.nodes", str(config)),
+            command=(sys.executable, "-m", self._module, str(config)),
             directory=self.paths.node(node.name),
             log=self.paths.log(node.name),
             priority=_PRIORITY[node.kind],
