@@ -17,6 +17,8 @@ from swarm_lab.licensing.clock import trusted_now
 BOOK_VERSION = 1
 _BUSY_LIMIT_S = 10.0
 _FORGET_S = 86_400.0
+# The highest time is stored no finer than this: a look at the book should not write to the disk each time.
+_STORE_S = 10.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
@@ -167,12 +169,15 @@ class LeaseBook:
             ) from error
 
     def _judge(self, db: sqlite3.Connection, issued: float) -> float:
-        highest = max(_get(db, "highest", 0.0), issued)
+        stored = _get(db, "highest", 0.0)
+        highest = max(stored, issued)
         if issued > _get(db, "issued", 0.0):
-            highest = issued
+            stored = highest = issued
             _set(db, "issued", issued)
+            _set(db, "highest", highest)
         now = trusted_now(self._clock(), highest)
-        _set(db, "highest", now)
+        if now >= stored + _STORE_S:
+            _set(db, "highest", now)
         db.execute("DELETE FROM leases WHERE expires < ?", (now - _FORGET_S,))
         return now
 

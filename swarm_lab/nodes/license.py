@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 RULES = {"/swarm.v1.License/": frozenset(SEAT_KINDS)}
 IDENTITY_LIMIT_S = 600.0
-LOOK_S = 2.0
+LOOK_S = 3.0
 
 Answer = TypeVar("Answer")
 Context = grpc.aio.ServicerContext[Any, Any]
