@@ -56,11 +56,7 @@ def test_imports_point_one_way() -> None:
     wrong = []
     for importer, imported in imports():
         here = layer_of(importer)
-        if (
-            not imported.startswith("swarm_lab.")
-            or here in ("__init__",)
-            or importer.startswith("experiments.programs")
-        ):
+        if not imported.startswith("swarm_lab.") or importer.startswith(USERS):
             continue
         there = layer_of(imported.removeprefix("swarm_lab."))
         only_codes = here == "callback" and there == "errors"
