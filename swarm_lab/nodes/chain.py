@@ -47,7 +47,7 @@ def main(config: NodeConfig) -> None:
     state = StateFile(config.directory / "state.json")
     state.update("starting", "looking for anvil")
     port = int(config.address.rpartition(":")[2])
-    binary = anvil(lambda line: log.info(line))
+    binary = anvil(log.info)
     _must_be_free(port)
     chain_id = int(config.options.get("chain_id", CHAIN_ID))
     arguments = command(binary, port, chain_id, config.options.get("block_time"))
