@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from swarm_lab.swarm import Swarm
 
 __version__ = "0.1.0"
-__all__ = ["Swarm", "SwarmCallback", "__version__", "load_ipython_extension"]
+__all__ = ["Swarm", "SwarmCallback", "__version__", "load_ipython_extension", "unload_ipython_extension"]
 
 # Looked up on first use: a program that imports the callback loads neither the front door nor a framework.
 _HOMES = {"SwarmCallback": "swarm_lab.callback", "Swarm": "swarm_lab.swarm"}
@@ -23,3 +23,8 @@ def __getattr__(name: str) -> Any:
 def load_ipython_extension(shell: Any) -> None:
     """`%load_ext swarm_lab`: registers `%swarm`, `%%swarm` and their completion."""
     import_module("swarm_lab.jupyter.magics").load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """`%unload_ext swarm_lab`: takes them away again."""
+    import_module("swarm_lab.jupyter.magics").unload_ipython_extension(shell)

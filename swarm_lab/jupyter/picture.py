@@ -1,0 +1,180 @@
+"""What is shown of a training at one moment: plain values taken from its facts, before HTML or text is made of them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from swarm_lab.facts.views import TrainingView
+
+_PHASES = {"CHECKED_IN": "checked-in", "PLANNED": "exchanging", "EXCHANGING": "exchanging", "MERGED": "exchanging"}
+_STAGED = re.compile(r'File "[^"\n]*?([^/"\n]+)"')
+_CELL = re.compile(r"cell-(\d+)\.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One node: `place` is its place in the roster, which chooses its line; None where nothing is known yet."""
+
+    node: str
+    place: int
+    state: str
+    batches: int | None
+    loss: float | None
+    metric: float | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failure of the program, told once however many nodes met it."""
+
+    nodes: tuple[str, ...]
+    code: str
+    message: str
+    place: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A training at one moment. `share` is how far the round that is under way has come, 0 to 1."""
+
+    training: str
+    swarm: str
+    state: str
+    round: int
+    share: float
+    seconds: float
+    round_seconds: float | None
+    digest: str
+    rows: tuple[Row, ...]
+    losses: Mapping[str, Sequence[tuple[float, float]]]
+    metrics: Mapping[str, Sequence[tuple[float, float]]]
+    failures: tuple[Failure, ...]
+    output: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+    over: bool = field(default=False)
+
+    @property
+    def active(self) -> int:
+        """How many nodes are not lost."""
+        return sum(row.state not in ("failed", "dropped", "lost") for row in self.rows)
+
+
+def picture(
+    view: TrainingView, swarm: str, now: float, *, output: Sequence[tuple[str, str]] = (), note: str = ""
+) -> Picture:
+    """Take the picture; `now` is unix seconds, `output` the last (node, line) that programs printed."""
+    last = view.rounds[-1] if view.rounds else None
+    return Picture(
+        training=view.id,
+        swarm=swarm,
+        state=view.state,
+        round=view.round,
+        share=1.0 if view.over else _share(view),
+        seconds=max(0.0, (view.ended or now) - (view.created or now)),
+        round_seconds=last.seconds if last else None,
+        digest=view.model_digest or (last.digest if last else ""),
+        rows=tuple(_row(view, node, place) for place, node in enumerate(view.nodes)),
+        losses=_curves(view, "loss"),
+        metrics=_curves(view, "metric"),
+        failures=_failures(view),
+        output=tuple(output),
+        note=note,
+        over=view.over,
+    )
+
+
+def mean_curve(curves: Mapping[str, Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
+    """The mean of the nodes that have a value, round by round."""
+    by_round: dict[float, list[float]] = {}
+    for points in curves.values():
+        for x, y in points:
+            by_round.setdefault(x, []).append(y)
+    return [(x, sum(values) / len(values)) for x, values in sorted(by_round.items())]
+
+
+def clean_trace(text: str) -> str:
+    """A traceback without the paths of the node's machine: only the name of each file, and `cell 3` for a cell."""
+    short = _STAGED.sub(lambda found: f'File "{found[1]}"', text.rstrip())
+    return _CELL.sub(r"cell \1", short)
+
+
+def _share(view: TrainingView) -> float:
+    """How many of the batches of this round the nodes have done, on average."""
+    if not view.sync or not view.progress:
+        return 0.0
+    done = [(said.get("batches") or 0) - view.round * view.sync for said in view.progress.values()]
+    return sum(min(max(count / view.sync, 0.0), 1.0) for count in done) / len(done)
+
+
+def _row(view: TrainingView, node: str, place: int) -> Row:
+    state, note = _state(view, node)
+    progress = view.progress.get(node, {})
+    return Row(
+        node, place, state, progress.get("batches"), _latest(view, node, "loss"), _latest(view, node, "metric"), note
+    )
+
+
+def _state(view: TrainingView, node: str) -> tuple[str, str]:
+    if node in view.failed:
+        return "failed", str(view.failed[node].get("message") or "").partition("\n")[0]
+    if node in view.finished:
+        return ("stopped" if view.state == "stopped" else "finished"), ""
+    if view.over:
+        return "stopped", ""
+    if node in view.waiting:
+        said = view.waiting[node]
+        return _PHASES.get(str(said.get("phase")), "waiting"), str(said.get("reason") or "")
+    left_out = view.rounds[-1].left_out if view.rounds else {}
+    if node in left_out:
+        return "dropped", f"left out of round {view.round}: {left_out[node]}"
+    if node in view.progress or any(node in done.nodes for done in view.rounds[-1:]):
+        return "training", ""
+    return ("queued" if view.state == "queued" else "starting"), ""
+
+
+def _latest(view: TrainingView, node: str, name: str) -> float | None:
+    for done in reversed(view.rounds):
+        value = (done.metrics.get(node) or {}).get(name)
+        if _is_number(value):
+            return value
+    return None
+
+
+def _curves(view: TrainingView, name: str) -> dict[str, list[tuple[float, float]]]:
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for done in view.rounds:
+        for node, said in done.metrics.items():
+            value = (said or {}).get(name)
+            if value is not None and _is_number(value):
+                curves.setdefault(node, []).append((float(done.round), value))
+    return curves
+
+
+def _is_number(value: float | None) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _failures(view: TrainingView) -> tuple[Failure, ...]:
+    found: dict[tuple[str, str], list[str]] = {}
+    said: dict[tuple[str, str], Mapping[str, object]] = {}
+    for node in sorted(view.failed, key=view.nodes.index if set(view.failed) <= set(view.nodes) else None):
+        event = view.failed[node]
+        key = (str(event.get("message") or ""), clean_trace(str(event.get("traceback") or "")))
+        found.setdefault(key, []).append(node)
+        said.setdefault(key, event)
+    return tuple(
+        Failure(tuple(nodes), str(said[key].get("code") or ""), key[0], _place(key[1], said[key].get("line")), key[1])
+        for key, nodes in found.items()
+    )
+
+
+def _place(trace: str, line: object) -> str:
+    if not line:
+        return ""
+    cell = re.search(r"cell \d+", trace)
+    return f"{cell[0] if cell else 'program'}, line {line}"
