@@ -7,6 +7,7 @@ here with web3.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,13 @@ def load(name: str) -> Contract:
     """The contract with this name as it ships with the package."""
     path = resources.files("swarm_lab.ledger") / "abi" / f"{name}.json"
     return Contract(json.loads(path.read_text("utf-8")))
+
+
+@cache
+def digest() -> str:
+    """SHA-256 over ABI and bytecode of all contracts, 64 hex characters: two packages with the same one fit."""
+    folder = resources.files("swarm_lab.ledger") / "abi"
+    return hashlib.sha256(b"".join((folder / f"{name}.json").read_bytes() for name in CONTRACTS)).hexdigest()
 
 
 def failure_of(data: str) -> Failure | None:

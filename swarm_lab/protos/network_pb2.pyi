@@ -33,12 +33,10 @@ class RegisterReply(_message.Message):
     def __init__(self, protocol: _Optional[int] = ..., package: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
 
 class RosterRequest(_message.Message):
-    __slots__ = ("protocol", "own")
+    __slots__ = ("protocol",)
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
-    OWN_FIELD_NUMBER: _ClassVar[int]
     protocol: int
-    own: bool
-    def __init__(self, protocol: _Optional[int] = ..., own: _Optional[bool] = ...) -> None: ...
+    def __init__(self, protocol: _Optional[int] = ...) -> None: ...
 
 class RosterReply(_message.Message):
     __slots__ = ("nodes",)
