@@ -36,6 +36,7 @@ class StateFile:
         self._lock = threading.Lock()
         self._extra: dict[str, Any] = {}
         self._state: StateName | None = None
+        self._message = ""
         self._since = 0.0
 
     def update(self, state: StateName, message: str = "", **extra: Any) -> NodeState:
@@ -45,11 +46,18 @@ class StateFile:
         with self._lock:
             if state != self._state:
                 self._state, self._since = state, self._clock()
+            self._message = message
             merged = {**self._extra, **extra}
             self._extra = {key: value for key, value in merged.items() if value is not None}
             now = NodeState(state, message, self._since, dict(self._extra))
             write_json(self.path, {"v": STATE_VERSION, **asdict(now)})
             return now
+
+    def amend(self, **extra: Any) -> NodeState:
+        """Change facts and leave state and message as they are."""
+        with self._lock:
+            state, message = self._state or "starting", self._message
+        return self.update(state, message, **extra)
 
 
 def read_state(path: Path) -> NodeState | None:

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.1
 _HEARTBEAT_S = 0.5
+_CLOSE_S, _IDLE_S = 0.04, 0.5  # between two looks at the ledger, while it is waited for and else
 
 SendTo = Callable[[NodeId, Message, "tuple[Digest, Buffer] | None"], Awaitable[None]]
 
@@ -106,6 +107,7 @@ class Driver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight: set[str] = set()
         self._ledger_moved = asyncio.Event()
+        self._watching_closely = False
         self._last_beat: Heartbeat | None = None
         self._beat_due = 0.0
 
@@ -125,6 +127,8 @@ class Driver:
                     self.pilot.settled()
         finally:
             self._draining = False
+        if self._awaits_ledger() and not self._watching_closely:
+            self._ledger_moved.set()
         self._beat()
 
     def receive(self, sender: NodeId, instance: str, message: Message, payload: tuple[Digest, Buffer] | None) -> None:
@@ -183,7 +187,7 @@ class Driver:
                 await asyncio.sleep(1.0)
 
     async def _watch_ledger(self) -> None:
-        """Read the ledger four times a second, more often while a transaction of ours is on its way."""
+        """Read the ledger again and again, closely while something depends on it."""
         while True:
             try:
                 view = await self._ledger.view()
@@ -196,13 +200,17 @@ class Driver:
                     self._listener.view(view)
                     self._tick()
             self._ledger_moved.clear()
-            state = self.machine.desk.state
-            waiting = bool(self._in_flight) or not state.base_final or state.phase is Phase.STARTING
+            self._watching_closely = self._awaits_ledger()
             try:
-                async with asyncio.timeout(0.05 if waiting else 0.25):
+                async with asyncio.timeout(_CLOSE_S if self._watching_closely else _IDLE_S):
                     await self._ledger_moved.wait()
             except TimeoutError:
                 pass
+
+    def _awaits_ledger(self) -> bool:
+        """Whether the next step of this node depends on what the ledger says."""
+        state = self.machine.desk.state
+        return bool(self._in_flight) or not state.base_final or state.phase is Phase.STARTING
 
     async def _ticks(self) -> None:
         while True:
