@@ -57,7 +57,7 @@ class KerasModel:
         self._check()
         for variable, view in zip(self._model.weights, views, strict=True):
             if view.nbytes:
-                array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable.value))
+                array = np.ascontiguousarray(_numbers(variable))
                 np.frombuffer(view, np.uint8)[:] = array.reshape(-1).view(np.uint8)
 
     def load(self, views: Sequence[memoryview]) -> None:
@@ -99,7 +99,7 @@ class KerasModel:
     @contextmanager
     def _metrics_kept(self) -> Iterator[None]:
         # `evaluate` resets the metrics, which in the middle of an epoch are the running ones of `fit`.
-        kept = [(variable, np.array(variable)) for variable in self._model.metrics_variables]
+        kept = [(variable, np.array(_numbers(variable))) for variable in self._model.metrics_variables]
         try:
             yield
         finally:
@@ -130,6 +130,10 @@ class KerasModel:
                 )
         if present:
             raise ModelChangedError(f"{next(iter(present))} is new in the model")
+
+
+def _numbers(variable: Any) -> Any:
+    return keras.ops.convert_to_numpy(variable.value)
 
 
 class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
@@ -169,6 +173,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
     def on_batch_end(self, batch: int | None = None, logs: dict[str, float] | None = None) -> None:
         """Called by Keras after each step, or after several when `steps_per_execution` says so."""
         last = self._step + 1 if batch is None else batch
+        if (whole := self.params.get("steps")) is not None:
+            last = min(last, whole - 1)  # Keras names the step at which a full execution would have ended
         steps, self._step = max(1, last - self._step), last
         loss = (logs or {}).get("loss")
         self._session.batch(steps, None if loss is None else float(loss))

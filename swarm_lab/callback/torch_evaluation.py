@@ -68,8 +68,9 @@ class Evaluation:
             x, y = (part.to(device) for part in batch)
             output = model(x)
             if loss is not None:
-                summed = getattr(loss, "reduction", "mean") == "sum"
-                total += float(loss(output, y).sum()) * (1 if summed else len(y))
+                # A mean becomes a sum again, so that a short last batch counts for what it has.
+                mean = getattr(loss, "reduction", "mean") == "mean"
+                total += float(loss(output, y).sum()) * (len(y) if mean else 1)
             if metric is not None:
                 metric.update(output, y)
             samples += len(y)

@@ -250,6 +250,7 @@ class Program:
             self.phase = "connected"
             async for body in self._link.frames():
                 self._take(decode_from_program(body, self._limits))
+            self._end_soon()
         except Misbehaviour as broken:
             self._broke = str(broken)
             log.warning("program %s %s", self.spec.program.name, self._broke)
@@ -276,6 +277,15 @@ class Program:
             self._failed = message
             self.phase = "left"
             self._output.write(message.traceback)
+            self._end_soon()
+
+    def _end_soon(self) -> None:
+        """A program that has failed, or closed its link, may still hang: in a thread, or at its exit."""
+        asyncio.get_running_loop().call_later(self._limits.end, self._end_now)
+
+    def _end_now(self) -> None:
+        if not self._over.is_set():
+            self._process.signal(signal.SIGKILL)
 
     async def _watch(self, link: asyncio.Task[None]) -> None:
         code = await self._process.wait()

@@ -22,9 +22,10 @@ class Misbehaviour(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what a program may ask for: seconds until it connects, bytes, counts."""
+    """Bounds on what a program may ask for: seconds until it connects and after it failed, bytes, counts."""
 
     connect: float = 60.0
+    end: float = 10.0
     model_bytes: int = 64 * 2**30
     tensors: int = 100_000
     name: int = 512
