@@ -92,7 +92,8 @@ contract Rounds is EIP712 {
         bytes32 hashed = keccak256(bytes(nonce));
         bool present = m.incarnation > m.resetAt;
         if (present && !m.left && m.nonce == hashed) return;
-        if (!present) _trainings[training].members.push(msg.sender);
+        // A node that left before it ever announced itself is in the list already.
+        if (!present && !m.left) _trainings[training].members.push(msg.sender);
         m.incarnation += 1;
         m.nonce = hashed;
         m.left = false;
@@ -100,10 +101,14 @@ contract Rounds is EIP712 {
         emit Announced(training, msg.sender, m.incarnation, nonce);
     }
 
-    /// @notice The sender takes part no longer; a reason that is not empty means that it failed.
+    /// @notice The sender takes part no longer, or never will; a reason that is not empty means that it failed.
     function depart(bytes32 training, string calldata reason) external {
-        Member storage m = _member(training, msg.sender);
+        Member storage m = _members[training][msg.sender];
         if (m.left) return;
+        if (m.incarnation <= m.resetAt) {
+            if (!trainings.isAssigned(training, msg.sender)) revert NotAMember(msg.sender);
+            _trainings[training].members.push(msg.sender);
+        }
         m.left = true;
         m.failed = bytes(reason).length > 0;
         emit Left(training, msg.sender, reason);
@@ -274,7 +279,7 @@ contract Rounds is EIP712 {
         bool failed = false;
         for (uint256 i = 0; i < assigned.length; i++) {
             Member storage m = _members[training][assigned[i]];
-            if (m.incarnation <= m.resetAt || !(m.left || m.removed)) return;
+            if (!(m.left || m.removed)) return;
             failed = failed || m.failed || m.removed;
         }
         trainings.close(training, failed ? State.Failed : State.Stopped, "all nodes have left");

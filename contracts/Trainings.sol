@@ -20,7 +20,7 @@ enum EndRule {
     MinPeers
 }
 
-/// @notice What all nodes of a training must agree on.
+/// @notice What all nodes of a training must agree on. `model` is a digest of its tensors' names, dtypes and shapes.
 struct Terms {
     string platform;
     uint32 minPeers;
@@ -28,6 +28,7 @@ struct Terms {
     string mergeMethod;
     EndRule endRule;
     uint8 witness;
+    string model;
 }
 
 /// @notice Latest performance of one node. `loss` and `metric` are the bits of an IEEE-754 float64, NaN = absent.
@@ -222,6 +223,10 @@ contract Trainings is AccessControl {
         for (uint256 i = 0; i < _order.length; i++) if (wanted[i]) found[next++] = _infos[_order[i]];
     }
 
+    function isAssigned(bytes32 training, address node) external view returns (bool) {
+        return _assigned[training][node];
+    }
+
     function isRegistered(bytes32 training, address node) external view returns (bool) {
         return _registered[training][node];
     }
@@ -277,15 +282,18 @@ contract Trainings is AccessControl {
         _mustAgree("sync_frequency", terms.syncFrequency, info_.fixedBy, offered.syncFrequency);
         _mustAgree("end_rule", uint256(terms.endRule), info_.fixedBy, uint256(offered.endRule));
         _mustAgree("witness", terms.witness, info_.fixedBy, offered.witness);
-        if (!_same(terms.mergeMethod, offered.mergeMethod)) {
-            revert TermsDiffer("merge_method", terms.mergeMethod, info_.fixedBy, offered.mergeMethod, msg.sender);
-        }
+        _mustBeSame("merge_method", terms.mergeMethod, info_.fixedBy, offered.mergeMethod);
+        _mustBeSame("model", terms.model, info_.fixedBy, offered.model);
     }
 
     function _mustAgree(string memory term, uint256 ours, address by, uint256 offered) private view {
         if (ours != offered) {
             revert TermsDiffer(term, Strings.toString(ours), by, Strings.toString(offered), msg.sender);
         }
+    }
+
+    function _mustBeSame(string memory term, string storage ours, address by, string calldata offered) private view {
+        if (!_same(ours, offered)) revert TermsDiffer(term, ours, by, offered, msg.sender);
     }
 
     function _same(string storage a, string calldata b) private pure returns (bool) {

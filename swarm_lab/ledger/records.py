@@ -27,7 +27,10 @@ class Contracts:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What all nodes of a training must agree on. `min_peers` or `sync_frequency` 0, "" = the program says."""
+    """What all nodes of a training must agree on. `min_peers` or `sync_frequency` 0, "" = the program says.
+
+    `model` is the digest of the model's layout: names, dtypes and shapes.
+    """
 
     platform: str = ""
     min_peers: int = 0
@@ -35,17 +38,18 @@ class Terms:
     merge_method: str = ""
     end_rule: Literal["all", "min_peers"] = "all"
     witness: int = 0
+    model: str = ""
 
     def encoded(self) -> tuple[Any, ...]:
         """As the contract takes it."""
         rule = END_RULES.index(self.end_rule)
-        return self.platform, self.min_peers, self.sync_frequency, self.merge_method, rule, self.witness
+        return self.platform, self.min_peers, self.sync_frequency, self.merge_method, rule, self.witness, self.model
 
     @classmethod
     def decoded(cls, found: Sequence[Any]) -> Terms:
         """As the contract gives it."""
-        platform, min_peers, sync, method, rule, witness = found
-        return cls(platform, min_peers, sync, method, END_RULES[rule], witness)
+        platform, min_peers, sync, method, rule, witness, model = found
+        return cls(platform, min_peers, sync, method, END_RULES[rule], witness, model)
 
 
 @dataclass(frozen=True, slots=True)

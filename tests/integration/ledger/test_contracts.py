@@ -131,6 +131,22 @@ async def test_restarts_and_leaving(lab: Any) -> None:
     assert (await lab.operator.info(training)).state == "stopped"
 
 
+async def test_a_node_leaves_before_it_ever_announced_itself(lab: Any) -> None:
+    training = await lab.training(announce=False)
+    early, other = lab.learners[:2]
+    await refused(lab.operator.leave(training, "SWL-601"), "NotAMember")
+    await early.leave(training, "SWL-601")
+    view = await other.view(training)
+    assert view.left == {early.account: "SWL-601"} and view.members == {}
+    await early.register(training, Terms("torch", 2, 16, "mean"))
+    await early.announce(training, "after all")
+    view = await other.view(training)
+    assert view.left == {} and view.members[early.account].incarnation == 1
+    for ledger in lab.learners:
+        await ledger.leave(training, "SWL-601")
+    assert (await lab.operator.info(training)).state == "failed"
+
+
 async def test_all_failed_closes_the_training(lab: Any) -> None:
     training = await lab.training()
     for ledger in lab.learners:
@@ -184,6 +200,8 @@ async def test_terms_are_fixed_by_the_first(lab: Any) -> None:
         await second.register(training, replace(terms, min_peers=3))
     with pytest.raises(TermsDiffer, match="merge_method is krum"):
         await second.register(training, replace(terms, merge_method="krum"))
+    with pytest.raises(TermsDiffer, match="model is bb on"):
+        await second.register(training, replace(terms, model="bb"))
     with pytest.raises(PlatformMixed, match=r"sl-\d comes with keras, but sl-\d registered first, with torch"):
         await second.register(training, replace(terms, platform="keras"))
     await second.register(training, terms)
