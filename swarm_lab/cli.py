@@ -79,8 +79,8 @@ def _guarded(arguments: list[str], out: Output) -> int:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return out.fail(NoRoom(f"no space is left: {error}"))
-        return out.fail(SwarmLabError(str(error)))
-    except Exception as error:  # noqa: BLE001 - the caller must find an error object whatever went wrong, and we its traceback
+        return out.fail(SwarmLabError(f"{type(error).__name__}: {error}"))
+    except Exception as error:  # noqa: BLE001 - whatever went wrong, the caller must find an error object
         traceback.print_exc()
         return out.fail(SwarmLabError(f"{type(error).__name__}: {error}"))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
-from swarm_lab.errors import NoFramework, NoRoom, NotReady, SwarmRuns, UsageError
+from swarm_lab.errors import NoFramework, NoRoom, NotReady, PortTaken, SwarmRuns, UsageError
 from swarm_lab.facts.events import EventLog, read
 from swarm_lab.facts.paths import SwarmPaths
 from swarm_lab.facts.swarm import SwarmFacts, read_swarm
@@ -19,6 +19,7 @@ from swarm_lab.front.status import READY, NodeStatus, SwarmStatus, last_words, s
 from swarm_lab.nodes.config import Framework
 from swarm_lab.provision.local import LocalNodes
 from swarm_lab.provision.plan import plan
+from swarm_lab.provision.ports import check_free
 from swarm_lab.spec import SwarmSpec
 
 Say = Callable[[str], None]
@@ -45,23 +46,34 @@ def bring_up(paths: SwarmPaths, spec: SwarmSpec, wanted: Wanted, wait_s: float, 
     everything that had started was ended again.
     """
     with alone(paths), room(paths):
-        facts = _facts(paths, spec, wanted)
-        nodes = LocalNodes(paths, facts)
-        if nodes.running:
-            raise SwarmRuns(f"the swarm {facts.name!r} already runs")
-        check_seats_of(paths, facts)
-        _check_framework(facts.framework)
-        _place_anvil(say)
-        _write(paths, spec, facts)
+        new = not _was_up(paths)
         try:
-            nodes.start(say)
-            status = _until_ready(paths, facts, wait_s, say)
-        except BaseException:  # also Ctrl-C: a swarm is up as a whole or not at all
-            say("ending what had started")
-            nodes.stop(say)
-            raise
+            status = _start(paths, spec, wanted, wait_s, say)
+        except PortTaken as error:
+            if not new:
+                raise  # it must keep its addresses
+            say(f"{error.message}: taking other ports")
+            status = _start(paths, spec, wanted, wait_s, say)
         EventLog(paths.root).append("swarm_up", nodes=[node.name for node in status.nodes])
         return status
+
+
+def _start(paths: SwarmPaths, spec: SwarmSpec, wanted: Wanted, wait_s: float, say: Say) -> SwarmStatus:
+    facts = _facts(paths, spec, wanted)
+    nodes = LocalNodes(paths, facts)
+    if nodes.running:
+        raise SwarmRuns(f"the swarm {facts.name!r} already runs")
+    check_seats_of(paths, facts)
+    _check_framework(facts.framework)
+    _place_anvil(say)
+    _write(paths, spec, facts)
+    try:
+        nodes.start(say)
+        return _until_ready(paths, facts, wait_s, say)
+    except BaseException:  # also Ctrl-C: a swarm is up as a whole or not at all
+        say("ending what had started")
+        nodes.stop(say)
+        raise
 
 
 def bring_down(paths: SwarmPaths, facts: SwarmFacts, say: Say) -> SwarmStatus:
@@ -188,11 +200,18 @@ def _until_ready(paths: SwarmPaths, facts: SwarmFacts, wait_s: float, say: Say) 
         given_up = [node for node in missing if node.state == "failed" and node.pid is None]
         if given_up or time.monotonic() > until:
             raise NotReady(complaint(paths, given_up or missing, wait_s, given_up=bool(given_up)))
+        _check_ports(facts, missing)
         news = f"{len(status.nodes) - len(missing)} of {len(status.nodes)} nodes ready; " + _say_of(missing[0])
         if news != told:
             told = news
             say(news)
         time.sleep(_LOOK_S)
+
+
+def _check_ports(facts: SwarmFacts, missing: list[NodeStatus]) -> None:
+    """Raise `PortTaken` where a node ends again and again because somebody took its port after it was found free."""
+    ended = {node.name for node in missing if node.pid is None}
+    check_free({name: address for name, address in facts.ports.items() if name in ended})
 
 
 def _say_of(node: NodeStatus) -> str:

@@ -27,11 +27,9 @@ Say = Callable[[str], None]
 class LocalNodes:
     """The processes of one swarm: start, look, add, remove, restart, stop."""
 
-    def __init__(self, paths: SwarmPaths, facts: SwarmFacts, module: str = NODES) -> None:
-        """`module` is what each process runs with its configuration as argument."""
+    def __init__(self, paths: SwarmPaths, facts: SwarmFacts) -> None:
         self.paths = paths
         self.facts = facts
-        self._module = module
         self.supervisor = Supervisor(paths.root, facts.run_dir)
 
     @property
@@ -115,7 +113,7 @@ class LocalNodes:
         self._forget_state(node.name)
         return Program(
             name=node.name,
-            command=(sys.executable, "-m", self._module, str(config)),
+            command=(sys.executable, "-m", NODES, str(config)),
             directory=self.paths.node(node.name),
             log=self.paths.log(node.name),
             priority=_PRIORITY[node.kind],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import random
 import socket
 from collections.abc import Container, Iterator
 
@@ -31,7 +32,9 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 def free_ports(kind: str, taken: Container[int]) -> Iterator[int]:
     """Ports for nodes of a kind, its default first, without those in `taken` (of other swarms, running or not)."""
-    for port in (DEFAULTS[kind], *_OTHERS):
+    # From a place of its own, so that two swarms that come up at the same moment do not want the same ports.
+    start = random.randrange(len(_OTHERS))  # noqa: S311 - nobody is to be kept from guessing it
+    for port in (DEFAULTS[kind], *_OTHERS[start:], *_OTHERS[:start]):
         if port not in taken and is_free(port):
             yield port
     raise PortTaken(f"no free port for {kind} in {_OTHERS.start}-{_OTHERS.stop - 1}")
