@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swarm_lab.rounds import checks, limits
-from swarm_lab.rounds.events import Commit, Fail, StoreDone
+from swarm_lab.rounds.events import Commit, Fail, StoredModel, StoreDone, StoreFailed
 from swarm_lab.rounds.messages import (
     Certificate,
     CertificateMessage,
@@ -26,6 +26,7 @@ class Commitment:
         self.desk = desk
         self.moves = moves
         self.holders: dict[Digest, set[NodeId]] = {}
+        self.store_at: float | None = None
         self.later: tuple[NodeId, Certificate] | None = None
         """A certificate for the round after the one that I hold: it came before my view of the ledger."""
 
@@ -78,11 +79,28 @@ class Commitment:
     def on_store_done(self, event: StoreDone) -> None:
         """It is on my disk: tell all."""
         desk, state = self.desk, self.desk.state
-        state.stored = (*(x for x in state.stored if x != event.result_id), event.result_id)[-STORED_KEPT:]
+        order = self.moves.storing.pop(event.result_id, None)
+        if order is None:
+            return
+        stored = StoredModel(event.result_id, order.result.model, order.result.round, order.batches)
+        state.disk[event.result_id] = stored
+        desk.have.add(stored.root)
         if state.base.result_id == event.result_id:
             self.on_stored(desk.me, event.result_id)
             for peer in sorted(desk.up):
                 desk.send(peer, StoredMessage(event.result_id))
+
+    def on_store_failed(self, event: StoreFailed) -> None:
+        """Not a holder; tried again while the commit may need this node for it."""
+        self.desk.notice("store_failed", event.reason, (self.desk.me,))
+        if event.result_id in self.moves.storing:
+            self.store_at = self.desk.now + limits.STORE_AGAIN
+
+    def _store_again(self) -> None:
+        order = self.moves.storing.get(self.desk.state.base.result_id)
+        if order and self.store_at is not None and self.desk.now >= self.store_at:
+            self.store_at = None
+            self.moves.store(order)
 
     def on_stored(self, node: NodeId, result_id: Digest) -> None:
         """It is on that node's disk."""
@@ -92,7 +110,7 @@ class Commitment:
                 del self.holders[next(iter(self.holders))]
 
     def _stored_by(self, result_id: Digest) -> int:
-        if result_id in self.desk.state.stored:
+        if result_id in self.desk.state.disk:
             self.on_stored(self.desk.me, result_id)
         for node, beat in self.desk.heartbeats.items():
             if result_id in beat.stored:
@@ -104,6 +122,7 @@ class Commitment:
     def tick(self) -> None:
         """Offer what I hold to those that lack it, and commit it when it is my turn."""
         held = self.desk.state.held
+        self._store_again()
         if held:
             self._offer(held)
             self._commit(held)

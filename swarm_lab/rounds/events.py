@@ -328,8 +328,7 @@ class Load:
     """Give the program new weights between two of its batches. It does not release a parked program.
 
     adopt: x := root. rebase: x := root + (x - base). reset: x := root (the work since `base` is lost).
-    restore: x := root, the contribution of a round that must be repeated; the program's base becomes `base` again,
-    and it stays parked.
+    restore: x := root, the contribution of a round that must be repeated; the program's base becomes `base` again.
     """
 
     kind: Literal["adopt", "rebase", "reset", "restore"]
@@ -352,7 +351,7 @@ class Park:
 
 @dataclass(frozen=True, slots=True)
 class StopProgram:
-    """Stop the program before its next batch for good, and give SyncPoint(done=True)."""
+    """End the program before its next batch, and give SyncPoint(done=True); a parked one ends at its next Train."""
 
 
 @dataclass(frozen=True, slots=True)

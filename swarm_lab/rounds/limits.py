@@ -17,6 +17,8 @@ SPACING: Final = 0.25
 """Attempts that a limit started are at least this far apart."""
 OWN_MODEL_LOST: Final = 4.0
 """A coordinator that certified a model which it does not hold itself plans again after this."""
+STORE_AGAIN: Final = 2.0
+"""A model that the disk did not take is tried again after this."""
 STRANGER: Final = 9.0
 """A holder that did not vote leaves the commit to those that did for so long."""
 

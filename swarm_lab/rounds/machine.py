@@ -14,10 +14,11 @@ as an event. After `Fail` or `ProgramFailed` the machine leaves, goes on serving
   held under the new root. Several may be under way; the machine uses those that it still needs.
 * **Store** is answered by `StoreDone` or `StoreFailed`. A result is committed once `min_peers` nodes stored its model.
 * **Load, Train, Park, StopProgram** concern the program, which starts parked. `Load` changes its weights between two
-  batches, running or not, and never releases it; a running program runs on, but is parked by *restore*. After that,
-  and after `Park`, it stands until the next `Train`. `Train(interval, keep_count=True)` with a count that has reached
-  the interval: sync point after the next batch. `StopProgram` ends the program where it stands: `SyncPoint(done=True)`.
-  `done` is for good. `Finish` comes after a last `Load`: the program is then told that the training is over.
+  batches, running or not, and neither parks nor releases it. After `Park` it stands until the next `Train`.
+  `Train(interval, keep_count=True)` with a count that has reached the interval: sync point after the next batch.
+  `StopProgram` ends a running program after its batch, a parked one at the next `Train`: `SyncPoint(done=True)`.
+  `done` is for good, and told even if the program was to park. `Finish` comes after a last `Load`: the program is then
+  told that the training is over.
 * **SyncPoint** is given when the program parks at its sync point or for good, with the root of the base that it trained
   from. If it stands there and the actions of an event changed its base without a `Train`, the driver gives `SyncPoint`
   again, with the contribution as it is now. The machine takes those that it needs and ignores the others.
@@ -64,7 +65,6 @@ class Machine:
         self.commitment = Commitment(self.desk, self.moves)
         self.catch_up = CatchUp(self.desk, self.moves, self.commitment)
         self.waits = Waits(self.desk, self.member, self.coordinator, self.catch_up)
-        self._disk: tuple[e.StoredModel, ...] = ()
         self._nonce = ""
         self._kept: e.Keep | None = None
         self._phase = m.Phase.STARTING
@@ -75,6 +75,12 @@ class Machine:
     def phase(self) -> m.Phase:
         """What the node is doing."""
         return self.desk.state.phase
+
+    @property
+    def awaits_ledger(self) -> bool:
+        """Whether the ledger is what it waits for: its announcement, the commit of its base, its leaving."""
+        state = self.desk.state
+        return state.held is not None or self._leaving is not None or not state.incarnation
 
     def heartbeat(self) -> m.Heartbeat:
         """What to tell all peers now."""
@@ -120,7 +126,7 @@ class Machine:
             case e.StoreDone():
                 self.commitment.on_store_done(event)
             case e.StoreFailed():
-                desk.notice("store_failed", event.reason, (desk.me,))
+                self.commitment.on_store_failed(event)
             case _:
                 self._live(event)
 
@@ -128,8 +134,8 @@ class Machine:
         """Events of the process itself."""
         match event:
             case e.Start():
-                self._disk, self._nonce = event.disk, event.nonce
-                self.desk.state.stored = tuple(x.result_id for x in event.disk)
+                self._nonce = event.nonce
+                self.desk.state.disk = {x.result_id: x for x in event.disk}
                 self.desk.have.update(x.root for x in event.disk)
                 self.desk.see(event.view)
             case e.ProgramReady():
@@ -244,7 +250,9 @@ class Machine:
         desk, state = self.desk, self.desk.state
         roots = self.program.roots() | self.coordinator.roots() | set(self.member.models)
         roots.add(state.base.model)
-        ids = {state.base.result_id}
+        fetching = state.phase in (m.Phase.STARTING, m.Phase.FETCHING)
+        ids = {i for i, x in state.disk.items() if fetching or x.round > len(desk.view.results)}
+        ids.add(state.base.result_id)
         if state.check_in:
             roots.add(state.check_in.check_in.root)
         if state.want:
@@ -256,11 +264,9 @@ class Machine:
             ids.add(kept.base.result_id)
             if kept.check_in:
                 roots.add(kept.check_in.check_in.root)
-        if state.phase in (m.Phase.STARTING, m.Phase.FETCHING):
-            ids.update(x.result_id for x in self._disk)
         roots.discard("")
-        on_disk = {x.root for x in self._disk if x.result_id in ids}
-        desk.have &= roots | on_disk
+        state.disk = {i: x for i, x in state.disk.items() if i in ids}
+        desk.have &= roots.union(x.root for x in state.disk.values())
         keep = e.Keep(frozenset(roots), frozenset(ids - {m.GENESIS}))
         if keep != self._kept:
             self._kept = keep

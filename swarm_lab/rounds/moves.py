@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from swarm_lab.rounds import checks
+from swarm_lab.rounds import checks, limits
 from swarm_lab.rounds.coordinator import Coordinator
 from swarm_lab.rounds.events import Finish, Store
 from swarm_lab.rounds.member import Member
@@ -23,6 +23,7 @@ class Moves:
         self.member = member
         self.coordinator = coordinator
         self.finished = False
+        self.storing: dict[Digest, Store] = {}
 
     def begin(self) -> None:
         """Announced, and the program is there: round 1 merges initial weights; later ones are joined by fetching."""
@@ -48,7 +49,7 @@ class Moves:
         desk, state = self.desk, self.desk.state
         result = certificate.result
         kept = Kept(state.base, state.base_final, state.check_in, state.phase, self.program.mark())
-        state.held = Held(certificate, issuer, kept, next_commit)
+        state.held = Held(certificate, issuer, kept, next_commit, desk.now + limits.RESEND)
         own = state.check_in.check_in if state.check_in else None
         included = checks.contributes(own, result)
         self._base(result, desk.verifier.result_id(result), certificate)
@@ -82,10 +83,15 @@ class Moves:
             self._continue(included)
 
     def _base(self, result: Result, result_id: Digest, certificate: Certificate | None) -> None:
-        desk, state = self.desk, self.desk.state
+        state = self.desk.state
         state.base = Base(result.round, result_id, result.model, result)
-        if result_id not in state.stored:
-            desk.act(Store(result, result_id, state.batches, certificate))
+        if result_id not in state.disk:
+            self.store(Store(result, result_id, state.batches, certificate))
+
+    def store(self, order: Store) -> None:
+        """Have the base written to disk."""
+        self.storing[order.result_id] = order
+        self.desk.act(order)
 
     def _continue(self, included: bool) -> None:
         """adopt or rebase, and on."""

@@ -104,6 +104,7 @@ class Program:
             if self.snapshot_base == self.loaded:
                 self.snapshot, self.snapshot_base = contribution, mark.loaded
             self._load(Load("restore", contribution, mark.loaded), mark.loaded)
+            self.desk.act(Park())
         self.owed, self.counted_from = mark.owed, mark.counted_from
         self.root = contribution
 
@@ -134,7 +135,7 @@ class Program:
         state.phase = Phase.TRAINING
         if self.stop and not self.done:
             self.desk.act(StopProgram())
-        elif not self.done:
+        if not self.done:
             result = state.base.result
             self.desk.act(Train(result.next if result else self.desk.rules.sync, keep_count))
         return True

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from swarm_lab.rounds import order
-from swarm_lab.rounds.events import EMPTY_VIEW, Action, LedgerView, Link, Notice, Rules, Send
+from swarm_lab.rounds.events import EMPTY_VIEW, Action, LedgerView, Link, Notice, Rules, Send, StoredModel
 from swarm_lab.rounds.messages import (
     AT_SYNC,
     GENESIS,
@@ -82,8 +82,8 @@ class Held:
     issuer: NodeId
     kept: Kept
     next_commit: float
+    next_offer: float
     committed_once: bool = False
-    next_offer: float = 0.0
 
 
 @dataclass(slots=True)
@@ -103,8 +103,8 @@ class State:
     coordinator: NodeId = ""
     batches: int = 0
     batch_seconds: float = 0.0
-    stored: tuple[Digest, ...] = ()
-    """Result ids on this node's disk, latest last."""
+    disk: dict[Digest, StoredModel] = field(default_factory=dict)
+    """What this node's disk holds, by result id, latest last."""
     reason: str = ""
 
     def at_sync(self) -> bool:
@@ -181,7 +181,7 @@ class Desk:
             batches=s.batches,
             batch_seconds=s.batch_seconds,
             model=s.base.model,
-            stored=s.stored[-3:],
+            stored=tuple(s.disk)[-3:],
             reason=s.reason,
         )
 
