@@ -44,6 +44,7 @@ class Reporter:
         self._last_round: float | None = None
         self._left_out: dict[str, str] = {}
         self._progress_due = 0.0
+        self._batches = 0
         self._wait: _Wait | None = None
         self._wait_told = False
         self._on_over: Callable[[Finish | Fail], None] = lambda action: None
@@ -83,7 +84,8 @@ class Reporter:
         set_round(self._rounds + 1)
 
     def finished(self, action: Finish) -> None:
-        """The training is over."""
+        """The training is over; what remains is the program's own end."""
+        self._state.update("training", f"{self._training}: the program ends", phase="finished", waiting_for=None)
         self._on_over(action)
 
     def failed(self, action: Fail) -> None:
@@ -121,12 +123,12 @@ class Reporter:
         self._append("waiting", node=self._node, phase=wait.phase, reason=wait.reason, nodes=nodes)
         self._state.update("training", f"{self._training}: {wait.reason}", phase=wait.phase, waiting_for=nodes or None)
 
-    def progress(self, batches: int, loss: float | None, *, force: bool = False) -> None:
-        """How far the program is; at most twice a second."""
+    def progress(self, batches: int, loss: float | None) -> None:
+        """How far the program is; told at most twice a second, and when it has moved."""
         now = time.monotonic()
-        if not force and now < self._progress_due:
+        if batches == self._batches or now < self._progress_due:
             return
-        self._progress_due = now + _PROGRESS_S
+        self._batches, self._progress_due = batches, now + _PROGRESS_S
         self._append("progress", node=self._node, round=self._rounds + 1, batches=batches, loss=loss)
 
     def output(self, stream: str, text: str) -> None:

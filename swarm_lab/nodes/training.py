@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from swarm_lab.callback.messages import Argument, Hello
 from swarm_lab.errors import ProgramHung, ProgramKilled, SwarmLabError, TrainingLost
@@ -220,10 +220,10 @@ class TrainingRun:
             driver.apply(StopRequested(time.monotonic()))
 
         def tell(batches: int, batch_seconds: float, loss: float | None) -> None:
-            if batches:
-                driver.progress(batches, batch_seconds)
+            driver.progress(batches, batch_seconds)
+            if not self._outcome.done():
                 self._reporter.progress(batches, loss)
-            self._reporter.tick()
+                self._reporter.tick()
 
         self._driving = asyncio.create_task(driver.run(), name=f"{self.id} rounds")
         helpers = [
@@ -233,7 +233,8 @@ class TrainingRun:
         ]
         end = asyncio.create_task(program.exit(), name=f"{self.id} exit")
         try:
-            await asyncio.wait([end, self._outcome, self._driving, *helpers], return_when=asyncio.FIRST_COMPLETED)
+            watched: list[asyncio.Future[Any]] = [end, self._outcome, self._driving, *helpers]
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             if self._outcome.done():
                 await self._conclude(program, end)
             elif end.done():
