@@ -12,7 +12,6 @@ PYTEST := $(BIN)/python -m pytest
 MAKE_ENV = $(PYTHON) deploy/environment.py --torch-backend=$(TORCH_BACKEND)
 # Two workers for what computes; what starts processes and measures time runs alone.
 UNIT := tests/unit -m "not slow" -n 2 --dist worksteal -q
-REST := tests --ignore=tests/unit
 
 .DEFAULT_GOAL := help
 .PHONY: help env dev demo test check lint unit slow-unit rest lock docs clean python
