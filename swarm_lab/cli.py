@@ -14,8 +14,9 @@ import click
 from pydantic import BaseModel, ValidationError
 
 from swarm_lab import __version__
-from swarm_lab.errors import NoRoom, SwarmLabError, UsageError
+from swarm_lab.errors import DoesNotHold, NoRoom, SwarmLabError, UsageError
 from swarm_lab.front.command import FlatCommand, read_options
+from swarm_lab.front.options import Verdict
 from swarm_lab.front.show import JsonOut, Output, PeopleOut
 from swarm_lab.verbs import VERBS, Verb
 
@@ -96,6 +97,8 @@ def _runner(verb: Verb) -> Any:
         out.begin(verb.name)
         answer: BaseModel = verb.run(options, out)
         out.answer(verb.name, answer)
+        if isinstance(answer, Verdict) and not answer.ok:
+            raise DoesNotHold("; ".join(f"{e.what}: {e.message}" for e in answer.evidence if not e.ok))
 
     return run
 

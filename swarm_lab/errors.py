@@ -224,6 +224,14 @@ class NoRoom(SwarmLabError):
     next_step = "free some space in the named directory; what was committed is kept"
 
 
+class DoesNotHold(SwarmLabError):
+    """`verify` found a link of the chain of evidence that is broken."""
+
+    code = "SWL-124"
+    title = "the chain of evidence does not hold"
+    next_step = "do not use the model; compare the named node's files with those of the others"
+
+
 class CellNames(BadProgram):
     """A `%%swarm train` cell uses names that it does not define: it runs alone, on other machines."""
 

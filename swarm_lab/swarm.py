@@ -11,10 +11,9 @@ from swarm_lab.errors import NoSuchNode, NoSuchSwarm, NoSuchTraining, SwarmDown,
 from swarm_lab.facts.events import EventLog, fold, read
 from swarm_lab.facts.paths import SwarmPaths, check_name
 from swarm_lab.facts.swarm import NodeFacts, SwarmFacts, read_swarm, swarm_names
-from swarm_lab.front import doctor, launch, logs, seats, verify
+from swarm_lab.front import doctor, launch, logs, seats
 from swarm_lab.front.launch import Say, Wanted
-from swarm_lab.front.options import WAIT_S
-from swarm_lab.front.start import start_training
+from swarm_lab.front.options import WAIT_S, Verdict
 from swarm_lab.front.status import NodeStatus, SwarmStatus, TrainingStatus, status_of
 from swarm_lab.front.training import Training
 from swarm_lab.nodes.config import Framework
@@ -112,6 +111,8 @@ class Swarm:
         Raises for a program with a syntax error, data that does not fit the seats and the like before anything is
         started, and `SeatsBusy` where `queue` is false and a seat is taken.
         """
+        from swarm_lab.front.start import start_training
+
         spec = checked(TrainingSpec, {**options, "program": Path(program)}, "train")
         self._must_run()
         return start_training(self.paths, self.facts, spec, queue=queue, say=say)
@@ -183,10 +184,12 @@ class Swarm:
         """Check what may be wrong, and collect logs into one file without keys."""
         return doctor.examine(self.paths, self.facts, bundle=bundle)
 
-    def verify(self, training: str | None = None) -> verify.Verdict:
+    def verify(self, training: str | None = None) -> Verdict:
         """Recompute the chain of evidence of a training: files, ledger and signatures."""
+        from swarm_lab.front.verify import verify
+
         self._must_run()
-        return verify.verify(self.training(training))
+        return verify(self.training(training))
 
     def events(self, after: int = 0) -> list[dict[str, Any]]:
         """The swarm's facts so far, those with a sequence number above `after`."""

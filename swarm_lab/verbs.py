@@ -14,7 +14,6 @@ from swarm_lab.front.doctor import Report
 from swarm_lab.front.logs import for_people
 from swarm_lab.front.status import SwarmStatus
 from swarm_lab.front.training import Training, check
-from swarm_lab.front.verify import Verdict
 from swarm_lab.licensing import commands as licensing
 from swarm_lab.spec import read_env
 from swarm_lab.swarm import Swarm
@@ -177,7 +176,7 @@ def list_swarms(_options: o.ListOptions, _out: Out) -> o.SwarmList:
     )
 
 
-def verify(options: o.VerifyOptions, _out: Out) -> Verdict:
+def verify(options: o.VerifyOptions, _out: Out) -> o.Verdict:
     """What was recomputed and whether it holds."""
     return Swarm.attach(options.name).verify(options.training)
 

@@ -204,3 +204,22 @@ class Record(BaseModel):
     """An answer with fields of its own."""
 
     model_config = ConfigDict(extra="allow")
+
+
+class Evidence(BaseModel):
+    """One link of the chain: what was compared and whether it holds."""
+
+    what: str
+    ok: bool
+    message: str
+
+
+class Verdict(BaseModel):
+    """`ok` when every link holds. `digest` is the ledger's, of the training's last committed round."""
+
+    swarm: str
+    training: str
+    ok: bool
+    round: int
+    digest: str
+    evidence: list[Evidence]

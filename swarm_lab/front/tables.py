@@ -11,9 +11,8 @@ from rich.text import Text
 
 from swarm_lab.front.doctor import Report
 from swarm_lab.front.logs import for_people
-from swarm_lab.front.options import LogLines, ModelDigest, NodeList, SwarmList
+from swarm_lab.front.options import LogLines, ModelDigest, NodeList, SwarmList, Verdict
 from swarm_lab.front.status import NodeStatus, SwarmStatus
-from swarm_lab.front.verify import Verdict
 
 _COLOURS = {
     "ready": "green",

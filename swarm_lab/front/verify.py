@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from swarm_lab.errors import SwarmLabError
 from swarm_lab.front.operator import Operator
+from swarm_lab.front.options import Evidence, Verdict
 from swarm_lab.front.training import Training
 from swarm_lab.ledger.records import CommittedRound, TrainingInfo
 from swarm_lab.ledger.signing import Domain, KeyVerifier, result_id
@@ -16,25 +15,6 @@ from swarm_lab.nodes.staging import Stage, program_digest
 from swarm_lab.rounds.layout import root
 from swarm_lab.rounds.messages import GENESIS
 from swarm_lab.rounds.model_file import read_model
-
-
-class Evidence(BaseModel):
-    """One link of the chain: what was compared and whether it holds."""
-
-    what: str
-    ok: bool
-    message: str
-
-
-class Verdict(BaseModel):
-    """`ok` when every link holds. `digest` is the ledger's, of the training's last committed round."""
-
-    swarm: str
-    training: str
-    ok: bool
-    round: int
-    digest: str
-    evidence: list[Evidence]
 
 
 def verify(training: Training) -> Verdict:
