@@ -251,7 +251,9 @@ async def test_an_sn_that_was_away_and_a_chain_that_was_killed(make_swarm: Calla
     assert await third.ledger.kind_of(members[0].ledger.account) == "sl"
 
 
-async def test_an_sl_moves_on_when_its_sn_dies(make_swarm: Callable[..., Swarm], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_sl_moves_on_when_its_sn_dies(
+    make_swarm: Callable[..., Swarm], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(client, "ALIVE_S", 0.2)
     swarm = make_swarm("sentinel", "sn-2")
     await swarm.says("sn-2", "ready")
