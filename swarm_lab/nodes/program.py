@@ -313,6 +313,8 @@ class Program:
             return ProgramMisbehaved(f"{name} {self._broke}")
         if code is not None and code < 0:
             return ProgramKilled(f"{name} was ended by {_signal_name(-code)}")
+        if finished and code is None:  # the seats' parent died first; the program itself did all it had to
+            return None
         if code != 0:
             last = " / ".join(list(self._output.tail)[-3:])
             status = "an unknown status" if code is None else f"status {code}"

@@ -35,8 +35,9 @@ class Member:
 class Averager:
     """Runs the rounds of several programs: everyone that still trains syncs, the mean goes back."""
 
-    def __init__(self, interval: int = 4) -> None:
+    def __init__(self, interval: int = 4, stop_at: int | None = None) -> None:
         self.interval = interval
+        self.stop_at = stop_at
         self.rounds = 0
 
     async def run(self, members: Sequence[Member]) -> None:
@@ -57,7 +58,8 @@ class Averager:
         finished = all(member.syncs[-1].reason == "end" for member in members)
         for member in members:
             member.over = finished
-            release = Release(model=True, round=self.rounds, interval=self.interval, finished=finished)
+            stop = self.rounds == self.stop_at
+            release = Release(model=True, round=self.rounds, interval=self.interval, stop=stop, finished=finished)
             await member.program.release(release, merged)
         self.rounds += 1
 

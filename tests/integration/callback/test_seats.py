@@ -170,19 +170,60 @@ async def test_keras_programs_train_together(keras_seats, launch, averager):
     print(await keras_seats.client.show())
 
 
-async def test_children_survive_their_parent_and_the_parent_ends_on_sigterm(launch, averager):
-    seats = Seats("torch")
-    try:
-        await seats.client.ready(START_S)
-        member = await launch(
-            "import time; print('up'); time.sleep(1.0); print('still here')", start=seats.client.start
-        )
-        seats.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(seats.process.wait, 10) == 0
-        assert psutil.pid_exists(member.program.pid)
-        exit = await member.program.exit()
-        assert exit.code is None and ("stdout", "still here") in member.lines
-        with pytest.raises(SeatsUnavailable):
-            await seats.client.show()
-    finally:
-        seats.close()
+async def test_a_stopped_keras_program_leaves_fit_at_once(keras_seats, launch, averager):
+    await keras_seats.client.ready(START_S)
+    source = (
+        KERAS.replace("epochs=2", "epochs=1000") + '    print("batches", cb._session.batches, cb._session.epochs)\n'
+    )
+    member = await launch(source, "p1", "keras", start=keras_seats.client.start)
+    await averager(6, stop_at=2).run([member])
+    assert member.exit.error is None
+    assert [(sync.reason, sync.batches) for sync in member.syncs] == [
+        ("begin", 0), ("interval", 6), ("interval", 12), ("end", 12),
+    ]  # fmt: skip
+    assert ("stdout", "batches 12 2") in member.lines
+
+
+async def test_a_stopped_torch_program_leaves_its_loops_at_once(torch_seats, launch, averager):
+    await torch_seats.client.ready(START_S)
+    source = TORCH.replace("epochs(2)", "epochs(1000)").replace("range(0, 64, 16)", "cb.batches(range(0, 64, 16))")
+    source += '    print("batches", cb._session.batches, cb._session.epochs, cb.stop_training)\n'
+    member = await launch(source, start=torch_seats.client.start)
+    await averager(6, stop_at=2).run([member])
+    assert member.exit.error is None
+    assert [sync.reason for sync in member.syncs] == ["begin", "interval", "interval", "end"]
+    assert ("stdout", "batches 12 2 True") in member.lines
+
+
+async def test_workers_of_a_data_loader_run_in_a_warm_seat(torch_seats, launch):
+    await torch_seats.client.ready(START_S)
+    source = """
+        import torch
+
+        class Squares(torch.utils.data.Dataset):
+            def __len__(self): return 8
+            def __getitem__(self, i): return torch.tensor(i * i)
+
+        if __name__ == "__main__":
+            for context in ("fork", "spawn"):
+                loader = torch.utils.data.DataLoader(Squares(), 4, num_workers=1, multiprocessing_context=context)
+                print(context, sum(int(batch.sum()) for batch in loader))
+    """
+    member = await launch(source, start=torch_seats.client.start, threads=1)
+    await member.program.exit()
+    assert member.lines == [("stdout", "fork 140"), ("stdout", "spawn 140")]
+
+
+async def test_children_survive_their_parent_and_the_parent_ends_on_sigterm(torch_seats, launch):
+    """The last of this file: it ends the parent that the others use."""
+    await torch_seats.client.ready(START_S)
+    source = "import time; print('up'); time.sleep(1.0); print('still here')"
+    member = await launch(source, start=torch_seats.client.start)
+    torch_seats.process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(torch_seats.process.wait, 10) == 0
+    assert psutil.pid_exists(member.program.pid)
+    exit = await member.program.exit()
+    assert exit.code is None and ("stdout", "still here") in member.lines
+    assert torch_seats.state()["state"] == "stopped"
+    with pytest.raises(SeatsUnavailable):
+        await torch_seats.client.show()

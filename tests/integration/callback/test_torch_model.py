@@ -86,6 +86,19 @@ def test_the_optimizer_goes_on_with_loaded_weights():
     assert opt.state[net.weight]["step"] == 2
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_model_on_the_gpu_crosses_the_host():
+    net = torch.nn.BatchNorm1d(3).cuda()
+    model = TorchModel(net, None)
+    views = store(model)
+    other = torch.nn.BatchNorm1d(3).cuda()
+    torch.nn.init.normal_(other.weight)
+    target = TorchModel(other, None)
+    target.layout()
+    target.load(views)
+    assert torch.equal(net.weight, other.weight) and other.weight.is_cuda
+
+
 def test_models_that_cannot_travel_or_change_are_named():
     with pytest.raises(ModelError, match="no parameters"):
         TorchModel(torch.nn.ReLU(), None).layout()
