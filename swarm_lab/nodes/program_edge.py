@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from swarm_lab.callback.messages import Bye, Evaluated, Failed, FromProgram, Hello, Sync
+from swarm_lab import __version__
+from swarm_lab.callback.messages import PROTOCOL, Bye, Evaluated, Failed, FromProgram, Hello, Sync
 from swarm_lab.rounds.layout import Layout, TensorSpec
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {cls.kind: TypeAdapter(cls) for cls in (Hello, Sync, Evaluated, Failed, Bye)}
@@ -68,6 +69,9 @@ def checked_layout(hello: Hello, limits: Limits) -> Layout:
 
 def _check(message: FromProgram, limits: Limits) -> None:
     if isinstance(message, Hello):
+        if message.protocol != PROTOCOL:
+            other = f"version {message.protocol} of the link (swarm-lab {message.package[:40]})"
+            raise Misbehaviour(f"speaks {other}, its node version {PROTOCOL} ({__version__})")
         long = [str(value) for value in message.arguments.values() if len(str(value)) > limits.name]
         if len(message.arguments) > limits.arguments or long or len(message.package) > limits.name:
             raise Misbehaviour("sent a hello with too many or too long arguments")

@@ -81,6 +81,11 @@ def test_wrong_fields_are_misbehaviour(body):
         decode_from_program(json.dumps(body).encode(), LIMITS)
 
 
+def test_another_version_of_the_link_is_refused_with_both_named():
+    with pytest.raises(Misbehaviour, match=r"version 2 of the link \(swarm-lab 9\.9\), its node version 1"):
+        decode_from_program(json.dumps({**GOOD, "protocol": 2, "package": "9.9"}).encode(), LIMITS)
+
+
 def test_numbers_that_are_none_are_refused():
     with pytest.raises(Misbehaviour):
         decode_from_program(json.dumps({**SYNC, "loss": float("nan")}).encode(), LIMITS)
