@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import grpc.aio
@@ -25,7 +26,7 @@ from swarm_lab.nodes.config import NodeConfig
 from swarm_lab.nodes.control import Control
 from swarm_lab.nodes.directory import Directory
 from swarm_lab.nodes.inbox import Inbox
-from swarm_lab.nodes.launching import start_cold
+from swarm_lab.nodes.launching import Process, ProgramSpec, start_cold
 from swarm_lab.nodes.learner import Learner
 from swarm_lab.nodes.run import run
 from swarm_lab.nodes.seats_client import SeatsClient
@@ -100,7 +101,7 @@ async def _serve_trainings(
         events=EventLog(config.swarm_dir),
         state=state,
         stage=stage,
-        start_warm=None if seats is None else seats.start,
+        start=start_cold if seats is None else partial(_start_warm, seats),
         start_cold=start_cold,
     )
     learner = Learner(place, lease)
@@ -119,6 +120,17 @@ async def _serve_trainings(
         group.create_task(learner.run())
         group.create_task(directory.keep_fresh())
         group.create_task(_tell(state, source, lease, membership, seats))
+
+
+async def _start_warm(
+    seats: SeatsClient, spec: ProgramSpec, environment: Mapping[str, str], stdout: int, stderr: int
+) -> Process:
+    """A warm seat; while the warm parent is away (it is being started again, say) a cold one."""
+    try:
+        return await seats.start(spec, environment, stdout, stderr)
+    except SeatsUnavailable as error:
+        log.warning("no warm seat, starting a cold one", extra={"reason": error.message})
+        return await start_cold(spec, environment, stdout, stderr)
 
 
 async def _roster(membership: Membership) -> list[PeerAddress]:

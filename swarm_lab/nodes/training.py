@@ -64,7 +64,7 @@ class Workplace:
     events: EventLog
     state: StateFile
     stage: Stage
-    start_warm: Start | None
+    start: Start
     start_cold: Start
 
 
@@ -161,7 +161,7 @@ class TrainingRun:
         """One start of the program, from its launch to its end."""
         await self.close()
         place, request = self._place, self._request
-        start = place.start_cold if request.cold or place.start_warm is None else place.start_warm
+        start = place.start_cold if request.cold else place.start
         spec = program_spec(place.config, request, self._folder)
         limits = Limits(connect=request.rules.absent_s)
         program = await Program.launch(spec, start, limits=limits, on_line=self._reporter.output)
