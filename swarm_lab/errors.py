@@ -240,6 +240,14 @@ class CellNames(BadProgram):
     next_step = "define them in the cell, put them into a module beside the notebook, or pass values with -e KEY=VALUE"
 
 
+class Shortfall(SwarmLabError):
+    """An experiment ended, and its swarm is clearly worse than the best single node."""
+
+    code = "SWL-125"
+    title = "the swarm is worse than a node alone"
+    next_step = "see the curves of the training: more rounds, another seed or another merge method may help"
+
+
 # --- identity ---------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,9 +33,20 @@ class Scores:
     def __init__(self) -> None:
         self._rows: list[dict[str, Any]] = []
 
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, Any]]) -> Scores:
+        """The scores of `frame().to_dict("records")`."""
+        made = cls()
+        made._rows = [dict(row) for row in rows]
+        return made
+
     def add(self, data: str, way: str, seed: int, score: Score) -> None:
         """Note one score."""
         self._rows.append({"data": data, "way": way, "seed": seed, **asdict(score)})
+
+    def last(self, way: str, measure: str = "accuracy") -> float:
+        """The score of `way` that was added last."""
+        return float(next(row[measure] for row in reversed(self._rows) if row["way"] == way))
 
     def frame(self) -> pd.DataFrame:
         """All scores: a row each, columns data, way, seed and the measures."""
