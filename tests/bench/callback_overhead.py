@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -156,6 +157,7 @@ async def main(framework: str) -> None:
     finally:
         bench.seats.terminate()
         bench.seats.wait(10)
+        shutil.rmtree(bench.directory, ignore_errors=True)
 
 
 if __name__ == "__main__":
