@@ -10,7 +10,7 @@ import os
 import socket
 from pathlib import Path
 
-from swarm_lab.errors import PortTaken
+from swarm_lab.errors import PortTaken, SwarmLabError
 from swarm_lab.facts import logs, process
 from swarm_lab.facts.state import StateFile
 from swarm_lab.nodes.config import NodeConfig
@@ -37,24 +37,34 @@ def command(binary: Path, port: int, chain_id: int = CHAIN_ID, block_time: str |
 def main(config: NodeConfig) -> None:
     """Check the port, write the process's record, and become anvil.
 
-    Options: `block_time` (seconds), `chain_id`. Raises `PortTaken`, `ToolNotFetched`, `ToolDoesNotRun`.
+    Options: `block_time` (seconds), `chain_id`. Where that cannot be, the cause is in `state.json` and the log.
     """
-    from swarm_lab.provision.tools import anvil
-
     logs.configure(config)
     config.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     process.record_self(config.directory)
     state = StateFile(config.directory / "state.json")
+    try:
+        arguments = _prepared(config, state)
+    except SwarmLabError as error:
+        log.error(error.message, extra={"code": error.code, "next": error.next_step})
+        state.update("failed", f"{error.code}: {error.message}", next=error.next_step)
+        raise SystemExit(1) from error
+    log.info("the chain starts", extra={"address": config.address})
+    # Said before it listens, a tenth of a second too early: afterwards there is nobody left to say it.
+    state.update("ready", "")
+    os.execv(arguments[0], arguments)  # noqa: S606 - no shell is the point
+
+
+def _prepared(config: NodeConfig, state: StateFile) -> list[str]:
+    """The command line; raises `PortTaken`, `ToolNotFetched`, `ToolDoesNotRun`."""
+    from swarm_lab.provision.tools import anvil
+
     state.update("starting", "looking for anvil")
     port = int(config.address.rpartition(":")[2])
     binary = anvil(log.info)
     _must_be_free(port)
     chain_id = int(config.options.get("chain_id", CHAIN_ID))
-    arguments = command(binary, port, chain_id, config.options.get("block_time"))
-    log.info("the chain starts", extra={"address": config.address, "chain_id": chain_id})
-    # Said before it listens, a tenth of a second too early: afterwards there is nobody left to say it.
-    state.update("ready", "")
-    os.execv(binary, arguments)  # noqa: S606 - no shell is the point
+    return command(binary, port, chain_id, config.options.get("block_time"))
 
 
 def _must_be_free(port: int) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc
@@ -17,6 +18,7 @@ from swarm_lab.facts.state import StateFile
 from swarm_lab.identity.credentials import SERVER_OPTIONS, Authorizer, server_credentials
 from swarm_lab.identity.dialer import Dialer
 from swarm_lab.identity.source import SvidSource
+from swarm_lab.identity.svid import Svid
 from swarm_lab.ledger.client import Ledger
 from swarm_lab.ledger.journal import Journal
 from swarm_lab.ledger.relay import Relay, RelayState
@@ -25,6 +27,7 @@ from swarm_lab.ledger.signing import LedgerKey
 from swarm_lab.ledger.transport import HttpTransport
 from swarm_lab.ledger.wire import PROTOCOL, roster_from_wire
 from swarm_lab.licensing.client import LicenseLease
+from swarm_lab.nodes import metrics
 from swarm_lab.nodes.config import NodeConfig
 from swarm_lab.nodes.sn_service import RULES, NetworkService
 from swarm_lab.protos import network_pb2, network_pb2_grpc
@@ -84,6 +87,8 @@ async def opened(config: NodeConfig) -> AsyncIterator[SnNode]:
     source = await SvidSource.open_async(
         config.workload_socket, config.spiffe_id, IDENTITY_LIMIT_S, lambda why: _say(state, why)
     )
+    state.amend(expires=source.expires)
+    source.subscribe(partial(_renewed, state))
     dialer = Dialer(source)
     key = LedgerKey.create_or_load(config.directory / "ledger.key")
     journal = Journal(config.directory / "journal.jsonl")
@@ -107,9 +112,10 @@ async def opened(config: NodeConfig) -> AsyncIterator[SnNode]:
 async def serve(node: SnNode, ledger: Ledger) -> None:
     """Serve the SN API until cancelled. Raises `PortTaken`."""
     config = node.config
-    server = grpc.aio.server(interceptors=[Authorizer(node.source, RULES)], options=SERVER_OPTIONS)
+    server = grpc.aio.server(interceptors=[Authorizer(node.source, {**RULES, **metrics.RULES})], options=SERVER_OPTIONS)
     service = NetworkService(config, node.relay, ledger, node.roster)
     network_pb2_grpc.add_NetworkServicer_to_server(service, server)  # type: ignore[no-untyped-call]
+    metrics.add_to(server, config.swarm_dir)
     try:
         port = server.add_secure_port(config.address, server_credentials(node.source))
     except RuntimeError as error:
@@ -154,6 +160,10 @@ async def _lease(node: SnNode) -> LicenseLease | None:
     lease = LicenseLease.dial(node.dialer, config.license_address, peer, on_wait=node.waiting)
     await lease.start()
     return lease
+
+
+def _renewed(state: StateFile, svid: Svid) -> None:
+    state.amend(expires=svid.expires)
 
 
 def _say(state: StateFile, why: str) -> None:

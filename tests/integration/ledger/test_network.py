@@ -44,6 +44,12 @@ class Source(FixedSource):
     async def open_async(cls, socket: Path, expected: SpiffeId, *_: Any) -> Source:
         return cls(expected)
 
+    @property
+    def expires(self) -> float:
+        return self.svid().expires
+
+    def subscribe(self, _: object) -> None: ...
+
     def close(self) -> None: ...
 
 

@@ -1,4 +1,4 @@
-"""Every transaction of a training read with web3, the field's own library: metadata only, and it reads what we wrote."""
+"""Every transaction of a training, read with web3, the field's own library: metadata only."""
 
 from __future__ import annotations
 
