@@ -12,10 +12,9 @@ from rich.console import Console
 
 from swarm_lab.errors import SwarmLabError
 from swarm_lab.front.doctor import Report
-from swarm_lab.front.options import LogLines, ModelDigest, NodeList, Record, SwarmList
+from swarm_lab.front.options import LogLines, ModelDigest, NodeList, Record, SwarmList, Verdict
 from swarm_lab.front.status import NodeStatus, SwarmStatus, TrainingStatus
 from swarm_lab.front.tables import table_of
-from swarm_lab.front.verify import Verdict
 from swarm_lab.jupyter.card import style
 from swarm_lab.jupyter.icons import icon, state_html
 
@@ -48,7 +47,7 @@ def html_of(answer: BaseModel) -> str | None:
 def text_of(answer: BaseModel) -> str:
     """The answer as a shell prints it."""
     text = io.StringIO()
-    console = Console(file=text, width=_WIDTH, highlight=False, force_terminal=False)
+    console = Console(file=text, width=_WIDTH, highlight=False, force_terminal=False, force_jupyter=False)
     for part in table_of("", answer):
         console.print(part)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())

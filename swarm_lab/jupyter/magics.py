@@ -11,9 +11,11 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
+from pydantic import BaseModel
 
-from swarm_lab.errors import SwarmLabError, TrainingFailed, UsageError
-from swarm_lab.front.options import AttachOptions, TrainOptions
+from swarm_lab.errors import SwarmLabError, SwarmRuns, TrainingFailed, UsageError
+from swarm_lab.front.options import AttachOptions, TrainOptions, UpOptions
+from swarm_lab.front.status import SwarmStatus
 from swarm_lab.front.training import Training, check
 from swarm_lab.jupyter.answers import ANSWERS, error_block, html_of, plain_dict, text_of
 from swarm_lab.jupyter.call import PROMPT, Call, LastOptions, read_call, take_target
@@ -21,6 +23,7 @@ from swarm_lab.jupyter.card import duration, style
 from swarm_lab.jupyter.cell import Cell, modules_beside
 from swarm_lab.jupyter.completion import swarm_matcher
 from swarm_lab.jupyter.live import LiveTraining, NotebookShow, still
+from swarm_lab.spec import DEFAULT_NAME
 from swarm_lab.swarm import Swarm
 from swarm_lab.verbs import start, verb
 
@@ -36,8 +39,20 @@ class Steps:
     def say(self, line: str) -> None:
         """Add a line with the seconds since the beginning."""
         self._lines.append((time.monotonic() - self._since, line))
+        self._draw(opened=True)
+
+    def done(self) -> None:
+        """Fold the lines away: the verb's answer follows."""
+        if self._lines:
+            self._draw(opened=False)
+
+    def _draw(self, *, opened: bool) -> None:
         text = "\n".join(f"{duration(seconds):>7}  {said}" for seconds, said in self._lines)
-        html = f'{style()}<div class="swl-Card"><div class="swl-Trace"><pre>{escape(text)}</pre></div></div>'
+        took = duration(time.monotonic() - self._since)
+        html = (
+            f'{style()}<div class="swl-Card"><details class="swl-Trace"{" open" if opened else ""}>'
+            f"<summary>{'Working' if opened else 'Done'}, {took}</summary><pre>{escape(text)}</pre></details></div>"
+        )
         self._show({"text/html": html, "text/plain": text})
 
     def event(self, event: Mapping[str, Any]) -> None:
@@ -85,7 +100,13 @@ class SwarmMagics(Magics):
             return Swarm.attach(options.name).training()
         if target is not None:
             raise UsageError(f"-o is for train and attach; write `{target} = {PROMPT} {call.verb}`")
-        answer = verb(call.verb).run(options, Steps(NotebookShow()))
+        steps = Steps(NotebookShow())
+        try:
+            answer = verb(call.verb).run(options, steps)
+        except SwarmRuns as error:
+            # A cell is run again more often than a second swarm of the same name is wanted.
+            answer = _attached(options, error, steps)
+        steps.done()
         return plain_dict(answer) if call.json else answer
 
     def _train(self, options: TrainOptions, target: str | None, cell: str | None) -> Any:
@@ -144,6 +165,15 @@ class _Silent:
 
     def line(self, node: str, line: str) -> None:
         """Nothing."""
+
+
+def _attached(options: BaseModel, error: SwarmRuns, steps: Steps) -> SwarmStatus:
+    """The swarm that `up` found running; raises `error` again where there is none, but another `up` at work."""
+    swarm = Swarm.attach(options.name or DEFAULT_NAME) if isinstance(options, UpOptions) else None
+    if swarm is None or not swarm.running:
+        raise error
+    steps.say(f"{swarm.name} runs already: attached to it")
+    return swarm.status()
 
 
 def _check(training: Training, last: Mapping[str, Any]) -> None:
