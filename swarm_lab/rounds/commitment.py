@@ -194,10 +194,7 @@ class Commitment:
         else:
             text = f"round {number}: the ledger took another result"
             desk.notice("race_lost", text, (desk.me,), round=number)
-            self.moves.program.park()
-            state.phase = Phase.FETCHING
-            state.held = None
-            self.moves.want_head("reset")
+            self.moves.race_lost(held, results[number - 1])
 
 
 def fork(desk: Desk, results: tuple[object, ...]) -> Fail | None:

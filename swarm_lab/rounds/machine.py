@@ -91,6 +91,8 @@ class Machine:
         desk = self.desk
         desk.out, desk.now = [], max(desk.now, event.now)
         self._hear(event)
+        if isinstance(event, e.Progress):
+            return desk.out
         if desk.state.phase is m.Phase.FAILED:
             self._afterlife()
         else:

@@ -110,6 +110,19 @@ class Moves:
 
     # --- back ---------------------------------------------------------------------------------------------
 
+    def race_lost(self, held: Held, winner: Result) -> None:
+        """The ledger took another result than my base: stand still, and fetch what it took.
+
+        Lost is what was trained since the merge, and the contribution as well if the winner does not have it.
+        """
+        kept, state = held.kept, self.desk.state
+        own = kept.check_in.check_in if kept.check_in else None
+        if not checks.contributes(own, winner):
+            self.program.counted_from = min(self.program.counted_from, kept.program.counted_from)
+        self.program.park()
+        state.phase, state.held = Phase.FETCHING, None
+        self.want_head("reset")
+
     def restore(self) -> None:
         """The certificate can never be committed: back to the round before, with the same check-in."""
         desk, state = self.desk, self.desk.state

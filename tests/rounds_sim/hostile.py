@@ -115,7 +115,7 @@ def two_models(world: World, peer: Peer, send: e.Send) -> list[e.Action]:
     message = send.message
     if not isinstance(message, m.PlanMessage) or send.payload_root is None or not odd(send.to) or send.to == peer.me:
         return [send]
-    other = tuple(v + 1 for v in world.tensors[message.model])
+    other = tuple(v + 1 for v in peer.find(message.model))
     world.tensors[root(other)] = peer.tensors[root(other)] = other
     return [e.Send(send.to, signed_plan(world, peer, message, model=root(other)), root(other))]
 

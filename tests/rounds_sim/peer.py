@@ -56,7 +56,6 @@ class Peer:
         nonce = f"{self.me[-4:]}-{self.epoch}"
         self.apply(e.Start(world.now, models, world.views[self.me], nonce))
         world.later(world.rng.uniform(0.0, plan.program_start), self.ready, self.epoch)
-        self.progress_sent = -1
 
     def ready(self, epoch: int) -> None:
         if self.alive and epoch == self.epoch:
@@ -157,7 +156,7 @@ class Peer:
                 else:
                     self.world.later(0.0, self.sync_point, self.epoch)
             case e.Park():
-                trainer.running = False
+                trainer.running, self.token = False, None
             case e.StopProgram():
                 trainer.stopping = True
 
@@ -200,6 +199,7 @@ class Peer:
         if self.finished:
             return
         parks = self.trainer.step()
+        self.apply(e.Progress(world.now, self.trainer.total, world.setup.batch_seconds[self.number]))
         if parks:
             self.sync_point(epoch)
         elif self.trainer.running:
@@ -211,6 +211,7 @@ class Peer:
             self.report_sync_point(again=False)
 
     reported: tuple[Digest, Digest] | None = None
+    token: object = None
 
     def report_sync_point(self, again: bool) -> None:
         """At its sync point; and again when its base was changed while it stood there."""

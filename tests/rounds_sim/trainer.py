@@ -55,7 +55,7 @@ class Trainer:
             self.base = order.root
             return
         if order.kind == "restore":
-            kept = contributions[order.root]
+            kept = contributions.get(order.root, Contribution(new, (), order.base))
             self.lost |= set(self.pending)
             self.x, self.pending, self.base = kept.vector, kept.batches, order.base
             self.lost -= set(self.pending)

@@ -193,9 +193,6 @@ class World:
         up = frozenset(n for n in self.names if self.heard.get((name, n)))
         beats = {n: self.beats[n] for n in up if n in self.beats and self.path(name, n)}
         link = e.Link(2 * self.setup.delay[1], 0.0, SILENCE)
-        if peer.trainer.total != peer.progress_sent:
-            peer.progress_sent = peer.trainer.total
-            peer.apply(e.Progress(self.now, peer.trainer.total, self.setup.batch_seconds[peer.number]))
         peer.apply(e.Tick(self.now, self.views[name], up, beats, dict.fromkeys(up, link)))
         if peer.alive:
             self.beats[name] = peer.heartbeat()
