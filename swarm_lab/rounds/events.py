@@ -123,8 +123,7 @@ class ProgramReady:
 class Tick:
     """The world as the driver knows it, every 0.1 to 0.25 s and whenever any of it changed.
 
-    `up` are the peers that this node hears, without itself; `heartbeats` the latest of each of them, none of a peer
-    that is not up.
+    `up`: the peers that this node hears, without itself; `heartbeats`: the latest of each of them and of no other.
     """
 
     now: float
@@ -147,9 +146,8 @@ class Progress:
 class SyncPoint:
     """The program is parked at its sync point (`done`: for good) with contribution `root`, trained from `base`.
 
-    `base` = root of the last Load that the program took; of its initial weights before the first. Loss and metric of
-    the model that the interval started from, on this node's data; NaN = absent. `steps`: batches since that Load of a
-    new base (rebased ones included).
+    `base` = root of the last Load that it took; before the first, of its initial weights. Loss and metric: of the model
+    that the interval started from, on this node's data; NaN = absent. `steps`: batches in it, rebased ones included.
     """
 
     now: float
@@ -164,8 +162,8 @@ class SyncPoint:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message of a peer, or of this node itself. The driver has checked its size and format, that the sender is the
-    node of the connection, and, if it came with tensors, that they hash to `payload_root`, are finite and fit."""
+    """A message of a peer, or of this node itself. The driver has checked its size, format and sender, and if it came
+    with tensors, that they hash to `payload_root`, are finite and fit."""
 
     now: float
     sender: NodeId
@@ -242,9 +240,9 @@ class ProgramFailed:
     code: str = "SWL-PROGRAM"
 
 
+Process = Start | ProgramReady | StopRequested | ProgramFailed
 Event = (
-    Start
-    | ProgramReady
+    Process
     | Tick
     | Progress
     | SyncPoint
@@ -255,8 +253,6 @@ Event = (
     | MergeFailed
     | StoreDone
     | StoreFailed
-    | StopRequested
-    | ProgramFailed
 )
 
 
@@ -304,9 +300,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Weighted mean of the participants' roots, in their order. `base`: None in round 1 (take zeros).
-
-    Comes back as MergeDone or MergeFailed with the same key. Weights that are all 0 do not occur."""
+    """Weighted mean of the participants' roots, in their order; not all weights are 0. `base`: None in round 1 (zeros)."""
 
     key: str
     participants: tuple[Participant, ...]
@@ -390,20 +384,6 @@ class Fail:
     text: str
 
 
-Action = (
-    Send
-    | Announce
-    | Commit
-    | Leave
-    | Report
-    | Merge
-    | Store
-    | Load
-    | Train
-    | Park
-    | StopProgram
-    | Keep
-    | Notice
-    | Finish
-    | Fail
-)
+Transaction = Announce | Commit | Leave | Report
+Steering = Load | Train | Park | StopProgram
+Action = Transaction | Steering | Send | Merge | Store | Keep | Notice | Finish | Fail
