@@ -300,7 +300,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Weighted mean of the participants' roots, in their order; not all weights are 0. `base`: None in round 1 (zeros)."""
+    """Weighted mean of the participants' roots, in their order; weights are not all 0. `base`: None in round 1."""
 
     key: str
     participants: tuple[Participant, ...]
