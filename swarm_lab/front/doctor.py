@@ -20,7 +20,7 @@ from swarm_lab.facts.swarm import SwarmFacts
 from swarm_lab.front.launch import installed_framework
 from swarm_lab.front.status import READY, SwarmStatus, last_words, status_of
 from swarm_lab.provision.local import LocalNodes
-from swarm_lab.provision.ports import holder, is_free
+from swarm_lab.provision.ports import held_by, is_free
 
 _LEAST_FREE = 1024**3
 _TAIL = 2 * 1024**2
@@ -83,7 +83,7 @@ def _ports(case: _Case) -> Iterator[Check]:
         port = int(address.rpartition(":")[2])
         mine = any(found.name == node and found.pid for found in case.status.nodes)
         if not mine and not is_free(port):
-            text = f"port {port} of {node} is held by {holder(port)}"
+            text = f"port {port} of {node} is held by {held_by(port)}"
             yield Check(check="ports", ok=False, message=text, next="end that process before the next `up`")
             return
     yield Check(check="ports", ok=True, message=f"{len(case.facts.ports)} ports are the swarm's own or free")

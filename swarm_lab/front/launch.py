@@ -14,12 +14,13 @@ from filelock import FileLock, Timeout
 from swarm_lab.errors import NoFramework, NoRoom, NotReady, PortTaken, SwarmRuns, UsageError
 from swarm_lab.facts.events import EventLog, read
 from swarm_lab.facts.paths import SwarmPaths
+from swarm_lab.facts.process import all_of
 from swarm_lab.facts.swarm import SwarmFacts, read_swarm
 from swarm_lab.front.status import READY, NodeStatus, SwarmStatus, last_words, status_of
 from swarm_lab.nodes.config import Framework
 from swarm_lab.provision.local import LocalNodes
 from swarm_lab.provision.plan import plan
-from swarm_lab.provision.ports import check_free
+from swarm_lab.provision.ports import held_by, holder, is_free
 from swarm_lab.spec import SwarmSpec
 
 Say = Callable[[str], None]
@@ -200,7 +201,7 @@ def _until_ready(paths: SwarmPaths, facts: SwarmFacts, wait_s: float, say: Say) 
         given_up = [node for node in missing if node.state == "failed" and node.pid is None]
         if given_up or time.monotonic() > until:
             raise NotReady(complaint(paths, given_up or missing, wait_s, given_up=bool(given_up)))
-        _check_ports(facts, missing)
+        _check_ports(paths, facts, missing)
         news = f"{len(status.nodes) - len(missing)} of {len(status.nodes)} nodes ready; " + _say_of(missing[0])
         if news != told:
             told = news
@@ -208,10 +209,17 @@ def _until_ready(paths: SwarmPaths, facts: SwarmFacts, wait_s: float, say: Say) 
         time.sleep(_LOOK_S)
 
 
-def _check_ports(facts: SwarmFacts, missing: list[NodeStatus]) -> None:
+def _check_ports(paths: SwarmPaths, facts: SwarmFacts, missing: list[NodeStatus]) -> None:
     """Raise `PortTaken` where a node ends again and again because somebody took its port after it was found free."""
     ended = {node.name for node in missing if node.pid is None}
-    check_free({name: address for name, address in facts.ports.items() if name in ended})
+    for name, address in facts.ports.items():
+        port = int(address.rpartition(":")[2])
+        if name not in ended or is_free(port):
+            continue
+        found = holder(port)
+        # The node may have come back since it was asked for.
+        if found is not None and found.pid not in {process.pid for process in all_of(paths.root)}:
+            raise PortTaken(f"port {port} of {name} is held by {held_by(port)}")
 
 
 def _say_of(node: NodeStatus) -> str:

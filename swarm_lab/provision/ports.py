@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import random
 import socket
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 
 import psutil
 
@@ -40,24 +40,30 @@ def free_ports(kind: str, taken: Container[int]) -> Iterator[int]:
     raise PortTaken(f"no free port for {kind} in {_OTHERS.start}-{_OTHERS.stop - 1}")
 
 
-def holder(port: int) -> str:
-    """Who listens on the port, for people: name and pid, or that it cannot be seen."""
-    for process in psutil.process_iter(["name", "pid"]):
+def holder(port: int) -> psutil.Process | None:
+    """Who listens on the port; None where that cannot be seen."""
+    for process in psutil.process_iter(["name"]):
         try:
             found = process.net_connections(kind="tcp")
         except (psutil.AccessDenied, psutil.NoSuchProcess):
             continue
         if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in found):
-            return f"{process.info['name']} (pid {process.info['pid']})"
-    return "a process that this user cannot see"
+            return process
+    return None
 
 
-def check_free(addresses: dict[str, str]) -> None:
+def held_by(port: int) -> str:
+    """Who listens on the port, for people: name and pid, or that it cannot be seen."""
+    found = holder(port)
+    return "a process that this user cannot see" if found is None else f"{found.info['name']} (pid {found.pid})"
+
+
+def check_free(addresses: Mapping[str, str]) -> None:
     """Raise `PortTaken` naming each node whose `host:port` another process holds, and who that is."""
     taken = []
     for node, address in addresses.items():
         host, _, port = address.rpartition(":")
         if not is_free(int(port), host):
-            taken.append(f"port {port} of {node} is held by {holder(int(port))}")
+            taken.append(f"port {port} of {node} is held by {held_by(int(port))}")
     if taken:
         raise PortTaken("; ".join(taken))
