@@ -142,9 +142,27 @@ class Driver:
             return
         if payload is not None:
             self._vault.put(*payload)
-        if isinstance(message, PlanMessage):
-            self._listener.plan(message)
-        self.apply(e.Received(self._clock(), sender, message, payload[0] if payload else None))
+        event = e.Received(self._clock(), sender, message, payload[0] if payload else None)
+        if isinstance(message, PlanMessage) and not self._knows_members(message):
+            self._spawn(self._take_after_a_look(event))
+        else:
+            self._take(event)
+
+    def _take(self, event: e.Received) -> None:
+        if isinstance(event.message, PlanMessage):
+            self._listener.plan(event.message)
+        self.apply(event)
+
+    def _knows_members(self, plan: PlanMessage) -> bool:
+        return all(entry.participant.node in self._view.members for entry in plan.entries)
+
+    async def _take_after_a_look(self, event: e.Received) -> None:
+        """A coordinator that saw an announcement a moment earlier is no liar: look at the ledger first."""
+        try:
+            self._see(await self._ledger.view())
+        except SwarmLabError as error:
+            log.debug("the ledger does not answer", extra={"code": error.code, "reason": error.message})
+        self._take(event)
 
     def sent(self, sent: Sent) -> None:
         """How a call to a peer ended."""
@@ -194,11 +212,7 @@ class Driver:
             except SwarmLabError as error:
                 log.debug("the ledger does not answer", extra={"code": error.code, "reason": error.message})
             else:
-                moved = view.results != self._view.results or view.members != self._view.members
-                self._view = view
-                if moved:
-                    self._listener.view(view)
-                    self._tick()
+                self._see(view)
             self._ledger_moved.clear()
             self._watching_closely = self._awaits_ledger()
             try:
@@ -206,6 +220,13 @@ class Driver:
                     await self._ledger_moved.wait()
             except TimeoutError:
                 pass
+
+    def _see(self, view: e.LedgerView) -> None:
+        moved = view.results != self._view.results or view.members != self._view.members
+        self._view = view
+        if moved:
+            self._listener.view(view)
+            self._tick()
 
     def _awaits_ledger(self) -> bool:
         """Whether the next step of this node depends on what the ledger says."""
