@@ -530,6 +530,14 @@ class ProgramHung(SwarmLabError):
     next_step = "see `swarm-lab logs NODE` for where it stands; the final model is on the node's disk"
 
 
+class NotFinite(SwarmLabError):
+    """A program contributes NaN or infinity; no peer would merge it."""
+
+    code = "SWL-506"
+    title = "a model holds NaN or infinity"
+    next_step = "look at this node's data and at the learning rate; the others go on without it"
+
+
 # --- programs and seats -----------------------------------------------------------------------------------
 
 

@@ -66,9 +66,7 @@ class Control(peer_pb2_grpc.ControlServicer):
         self._stage.store(request, files)
         return request
 
-    async def Stop(
-        self, request: peer_pb2.StopRequest, context: _StopContext
-    ) -> peer_pb2.StopReply:
+    async def Stop(self, request: peer_pb2.StopRequest, context: _StopContext) -> peer_pb2.StopReply:
         """End a training with one closing round."""
         return peer_pb2.StopReply(state=self._trainings.stop(request.training))
 

@@ -21,6 +21,7 @@ from swarm_lab.rounds.messages import Message, NodeId
 
 log = logging.getLogger(__name__)
 
+_DescribeContext = grpc.aio.ServicerContext[peer_pb2.DescribeRequest, peer_pb2.DescribeReply]
 _MAX_CHUNK = 4 * 1024 * 1024
 
 
@@ -85,6 +86,17 @@ class Inbox(peer_pb2_grpc.PeerServicer):
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "this node has no model yet")
         recipient.receive(sender, head.instance[:64], message, payload)
         return peer_pb2.Ack(protocol=PROTOCOL, package=__version__)
+
+    async def Describe(self, request: peer_pb2.DescribeRequest, context: _DescribeContext) -> peer_pb2.DescribeReply:
+        """The layout of this node's model in a training."""
+        recipient = self._find(request.training)
+        if recipient is None or recipient.member(current_peer()) is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no training {request.training[:64]} with this peer")
+        layout = recipient.layout
+        if layout is None:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "this node has no model yet")
+        tensors = (peer_pb2.Tensor(name=s.name, dtype=s.dtype, shape=s.shape) for s in layout.specs)
+        return peer_pb2.DescribeReply(tensors=tensors)
 
 
 _NOT_YET = ("", bytearray())

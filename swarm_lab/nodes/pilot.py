@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from swarm_lab.errors import NotFinite
 from swarm_lab.nodes.vault import Vault
 from swarm_lab.rounds.events import Finish, Load, Park, ProgramReady, StopProgram, SyncPoint, Train
 from swarm_lab.rounds.layout import Buffer
@@ -96,7 +97,7 @@ class Pilot:
         return self._parked is not None
 
     async def run(self) -> None:
-        """Work until cancelled; raises `KeyError` when a model that was ordered is nowhere."""
+        """Work until cancelled; raises `KeyError` when a model that was ordered is nowhere, `NotFinite` for a NaN."""
         while True:
             item = await self._inbox.get()
             if isinstance(item, Arrival):
@@ -152,6 +153,9 @@ class Pilot:
 
     async def _report(self, arrival: Arrival) -> None:
         assert self._weights is not None
+        tensor = await self._vault.not_finite(self._weights)
+        if tensor is not None:
+            raise NotFinite(f"tensor {tensor!r} holds NaN or infinity after batch {arrival.batches}")
         root = await self._vault.add(self._weights)
         self._emit(
             SyncPoint(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from swarm_lab.callback.messages import Argument, Hello
-from swarm_lab.errors import ProgramHung, ProgramKilled, SwarmLabError, TrainingLost
+from swarm_lab.errors import ProgramHung, ProgramKilled, SwarmLabError, TermsDiffer, TrainingLost
 from swarm_lab.facts.events import EventLog
 from swarm_lab.facts.state import StateFile
 from swarm_lab.identity.ids import SpiffeId
@@ -92,7 +92,7 @@ class TrainingRun:
     @property
     def layout(self) -> Layout | None:
         """Layout of the model, once the program has said it."""
-        return self._vault.layout if self._driver is not None else None
+        return self._vault.layout
 
     def member(self, peer: SpiffeId) -> NodeId | None:
         """The ledger id of a peer that is assigned to this training."""
@@ -170,9 +170,9 @@ class TrainingRun:
                 hello = await program.hello(request.rules.absent_s)
             except TimeoutError:
                 raise ProgramHung(f"{request.program} did not begin to train") from None
+            self._vault.layout = program.layout
             terms = await self._agree(program, hello)
             arguments = merged_arguments(request, hello)
-            self._vault.layout = program.layout
             driver, pilot = self._wire(program, arguments, terms)
             await driver.start(uuid.uuid4().hex)
             await program.welcome(interval=terms.sync_frequency, seed=spec.seed, arguments=arguments)
@@ -186,9 +186,22 @@ class TrainingRun:
             terms = asked_terms(self._request, hello, program.layout)
             await self._place.ledger.register(self.id, terms)
         except SwarmLabError as error:
-            await program.refuse(error)
-            raise
+            clear = await self._other_model(error, program.layout) if isinstance(error, TermsDiffer) else error
+            await program.refuse(clear)
+            raise clear from None
         return terms
+
+    async def _other_model(self, error: TermsDiffer, mine: Layout) -> TermsDiffer:
+        """Where models differ, the digests of the contract's error say nothing: name the tensor and both nodes."""
+        if error.arguments.get("term") != "model":
+            return error
+        first = self._place.directory.find(str(error.arguments.get("fixedBy")))
+        theirs = await self._place.transport.describe(first, self.id) if first is not None else None
+        difference = theirs.difference(mine) if theirs is not None else None
+        if first is None or difference is None:
+            return TermsDiffer("its model has other tensors than that of the node which registered first")
+        me = self._place.config.name
+        return TermsDiffer(f"the model of {me} differs from that of {first.name}: {difference} on {first.name}")
 
     def _wire(self, program: Program, arguments: dict[str, Argument], terms: Terms) -> tuple[Driver, Pilot]:
         place, given = self._place, self._request.rules

@@ -22,7 +22,7 @@ from swarm_lab import __version__
 from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.protos import peer_pb2, peer_pb2_grpc
 from swarm_lab.rounds import codec
-from swarm_lab.rounds.layout import Buffer
+from swarm_lab.rounds.layout import Buffer, Layout, TensorSpec
 from swarm_lab.rounds.messages import Heartbeat, Message, NodeId
 
 log = logging.getLogger(__name__)
@@ -177,6 +177,16 @@ class Transport:
         if payload is not None:
             head.payload_root, head.payload_bytes = payload[0], memoryview(payload[1]).nbytes
         link.send(head, None if payload is None else payload[1])
+
+    async def describe(self, peer: PeerAddress, training: str) -> Layout | None:
+        """What the model of a peer's program looks like; None where it does not say."""
+        stub = peer_pb2_grpc.PeerStub(self._dial.channel(peer.address, peer.spiffe_id))  # type: ignore[no-untyped-call]
+        try:
+            reply = await stub.Describe(peer_pb2.DescribeRequest(protocol=PROTOCOL, training=training), timeout=_CALL_S)
+            return Layout.of([TensorSpec(t.name, t.dtype, tuple(t.shape)) for t in reply.tensors])
+        except (grpc.aio.AioRpcError, ValueError) as error:
+            log.info("a peer does not describe its model", extra={"peer": peer.name, "reason": str(error)[:200]})
+            return None
 
     async def close(self) -> None:
         """End all links."""

@@ -8,7 +8,7 @@ from collections import Counter
 
 from swarm_lab.rounds.checkpoints import Checkpoints
 from swarm_lab.rounds.events import Merge, StoredModel
-from swarm_lab.rounds.layout import Buffer, Layout, root
+from swarm_lab.rounds.layout import Buffer, Layout, find_not_finite, root
 from swarm_lab.rounds.merge import rebase, weighted_mean
 from swarm_lab.rounds.messages import Digest
 
@@ -63,6 +63,10 @@ class Vault:
         digest = await asyncio.to_thread(root, layout, buffer)
         self.put(digest, buffer)
         return digest
+
+    async def not_finite(self, buffer: Buffer) -> str | None:
+        """Name of the first tensor with a NaN or an infinity, None if all is finite."""
+        return await asyncio.to_thread(find_not_finite, self._known_layout(), buffer)
 
     async def find(self, digest: Digest) -> Buffer | None:
         """A model in memory or on disk, None where it is in neither."""

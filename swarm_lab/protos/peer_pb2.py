@@ -24,29 +24,35 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bswarm_lab/protos/peer.proto\x12\x08swarm.v1\"C\n\x05\x46rame\x12\x1e\n\x04head\x18\x01 \x01(\x0b\x32\x0e.swarm.v1.HeadH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"\x96\x01\n\x04Head\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\x10\n\x08training\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\x12\x15\n\rpayload_bytes\x18\x06 \x01(\x04\x12\x14\n\x0cpayload_root\x18\x07 \x01(\t\x12\x10\n\x08instance\x18\x08 \x01(\t\"(\n\x03\x41\x63k\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\";\n\nStageFrame\x12\x11\n\x07request\x18\x01 \x01(\x0cH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\">\n\nStageReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\"1\n\x0bStopRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x10\n\x08training\x18\x02 \x01(\t\"\x1a\n\tStopReply\x12\r\n\x05state\x18\x01 \x01(\t23\n\x04Peer\x12+\n\x07\x44\x65liver\x12\x0f.swarm.v1.Frame\x1a\r.swarm.v1.Ack(\x01\x32t\n\x07\x43ontrol\x12\x35\n\x05Stage\x12\x14.swarm.v1.StageFrame\x1a\x14.swarm.v1.StageReply(\x01\x12\x32\n\x04Stop\x12\x15.swarm.v1.StopRequest\x1a\x13.swarm.v1.StopReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bswarm_lab/protos/peer.proto\x12\x08swarm.v1\"5\n\x0f\x44\x65scribeRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x10\n\x08training\x18\x02 \x01(\t\"2\n\rDescribeReply\x12!\n\x07tensors\x18\x01 \x03(\x0b\x32\x10.swarm.v1.Tensor\"4\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x04\"C\n\x05\x46rame\x12\x1e\n\x04head\x18\x01 \x01(\x0b\x32\x0e.swarm.v1.HeadH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"\x96\x01\n\x04Head\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\x10\n\x08training\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\x12\x15\n\rpayload_bytes\x18\x06 \x01(\x04\x12\x14\n\x0cpayload_root\x18\x07 \x01(\t\x12\x10\n\x08instance\x18\x08 \x01(\t\"(\n\x03\x41\x63k\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\";\n\nStageFrame\x12\x11\n\x07request\x18\x01 \x01(\x0cH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\">\n\nStageReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\"1\n\x0bStopRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x10\n\x08training\x18\x02 \x01(\t\"\x1a\n\tStopReply\x12\r\n\x05state\x18\x01 \x01(\t2s\n\x04Peer\x12+\n\x07\x44\x65liver\x12\x0f.swarm.v1.Frame\x1a\r.swarm.v1.Ack(\x01\x12>\n\x08\x44\x65scribe\x12\x19.swarm.v1.DescribeRequest\x1a\x17.swarm.v1.DescribeReply2t\n\x07\x43ontrol\x12\x35\n\x05Stage\x12\x14.swarm.v1.StageFrame\x1a\x14.swarm.v1.StageReply(\x01\x12\x32\n\x04Stop\x12\x15.swarm.v1.StopRequest\x1a\x13.swarm.v1.StopReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'swarm_lab.protos.peer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FRAME']._serialized_start=41
-  _globals['_FRAME']._serialized_end=108
-  _globals['_HEAD']._serialized_start=111
-  _globals['_HEAD']._serialized_end=261
-  _globals['_ACK']._serialized_start=263
-  _globals['_ACK']._serialized_end=303
-  _globals['_STAGEFRAME']._serialized_start=305
-  _globals['_STAGEFRAME']._serialized_end=364
-  _globals['_STAGEREPLY']._serialized_start=366
-  _globals['_STAGEREPLY']._serialized_end=428
-  _globals['_STOPREQUEST']._serialized_start=430
-  _globals['_STOPREQUEST']._serialized_end=479
-  _globals['_STOPREPLY']._serialized_start=481
-  _globals['_STOPREPLY']._serialized_end=507
-  _globals['_PEER']._serialized_start=509
-  _globals['_PEER']._serialized_end=560
-  _globals['_CONTROL']._serialized_start=562
-  _globals['_CONTROL']._serialized_end=678
+  _globals['_DESCRIBEREQUEST']._serialized_start=41
+  _globals['_DESCRIBEREQUEST']._serialized_end=94
+  _globals['_DESCRIBEREPLY']._serialized_start=96
+  _globals['_DESCRIBEREPLY']._serialized_end=146
+  _globals['_TENSOR']._serialized_start=148
+  _globals['_TENSOR']._serialized_end=200
+  _globals['_FRAME']._serialized_start=202
+  _globals['_FRAME']._serialized_end=269
+  _globals['_HEAD']._serialized_start=272
+  _globals['_HEAD']._serialized_end=422
+  _globals['_ACK']._serialized_start=424
+  _globals['_ACK']._serialized_end=464
+  _globals['_STAGEFRAME']._serialized_start=466
+  _globals['_STAGEFRAME']._serialized_end=525
+  _globals['_STAGEREPLY']._serialized_start=527
+  _globals['_STAGEREPLY']._serialized_end=589
+  _globals['_STOPREQUEST']._serialized_start=591
+  _globals['_STOPREQUEST']._serialized_end=640
+  _globals['_STOPREPLY']._serialized_start=642
+  _globals['_STOPREPLY']._serialized_end=668
+  _globals['_PEER']._serialized_start=670
+  _globals['_PEER']._serialized_end=785
+  _globals['_CONTROL']._serialized_start=787
+  _globals['_CONTROL']._serialized_end=903
 # @@protoc_insertion_point(module_scope)

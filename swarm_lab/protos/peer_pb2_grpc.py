@@ -40,6 +40,11 @@ class PeerStub:
                 request_serializer=swarm__lab_dot_protos_dot_peer__pb2.Frame.SerializeToString,
                 response_deserializer=swarm__lab_dot_protos_dot_peer__pb2.Ack.FromString,
                 _registered_method=True)
+        self.Describe = channel.unary_unary(
+                '/swarm.v1.Peer/Describe',
+                request_serializer=swarm__lab_dot_protos_dot_peer__pb2.DescribeRequest.SerializeToString,
+                response_deserializer=swarm__lab_dot_protos_dot_peer__pb2.DescribeReply.FromString,
+                _registered_method=True)
 
 
 class PeerServicer:
@@ -53,6 +58,13 @@ class PeerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Describe(self, request, context):
+        """What the model of this node's program looks like: to name the tensor in which two nodes differ.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PeerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +72,11 @@ def add_PeerServicer_to_server(servicer, server):
                     servicer.Deliver,
                     request_deserializer=swarm__lab_dot_protos_dot_peer__pb2.Frame.FromString,
                     response_serializer=swarm__lab_dot_protos_dot_peer__pb2.Ack.SerializeToString,
+            ),
+            'Describe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Describe,
+                    request_deserializer=swarm__lab_dot_protos_dot_peer__pb2.DescribeRequest.FromString,
+                    response_serializer=swarm__lab_dot_protos_dot_peer__pb2.DescribeReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +107,33 @@ class Peer:
             '/swarm.v1.Peer/Deliver',
             swarm__lab_dot_protos_dot_peer__pb2.Frame.SerializeToString,
             swarm__lab_dot_protos_dot_peer__pb2.Ack.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Describe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Peer/Describe',
+            swarm__lab_dot_protos_dot_peer__pb2.DescribeRequest.SerializeToString,
+            swarm__lab_dot_protos_dot_peer__pb2.DescribeReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -185,19 +185,17 @@ class Layout:
         return buffer
 
     def difference(self, other: Layout) -> str | None:
-        """What differs, as a sentence that names the first tensor; None if nothing does."""
+        """In what `other` differs from this, as a sentence that names the first tensor; None if in nothing."""
         mine = {spec.name: spec for spec in self.specs}
         theirs = {spec.name: spec for spec in other.specs}
         for name in sorted(mine.keys() | theirs.keys()):
             if name not in theirs:
-                return f"tensor {name!r} is missing"
+                return f"it has no tensor {name!r}, which is there"
             if name not in mine:
-                return f"tensor {name!r} is not in the model of the others"
+                return f"it has a tensor {name!r}, which is not"
             if mine[name] != theirs[name]:
-                return (
-                    f"tensor {name!r} is {theirs[name].dtype}{list(theirs[name].shape)}, "
-                    f"elsewhere {mine[name].dtype}{list(mine[name].shape)}"
-                )
+                here, there = theirs[name], mine[name]
+                return f"tensor {name!r} is {here.dtype}{list(here.shape)}, but {there.dtype}{list(there.shape)}"
         return None
 
 

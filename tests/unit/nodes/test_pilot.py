@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from swarm_lab.errors import NotFinite
 from swarm_lab.nodes.pilot import Arrival, Pilot
 from swarm_lab.nodes.vault import Vault
 from swarm_lab.rounds.checkpoints import Checkpoints
@@ -219,5 +220,13 @@ async def test_a_model_that_is_nowhere_is_an_error(bench: Bench) -> None:
     bench.arrive("interval", 5, 8)
     bench.pilot.order(Load("adopt", "9" * 64, digest(2)))
     with pytest.raises(KeyError):
+        async with asyncio.timeout(2):
+            await bench.pilot.run()
+
+
+async def test_a_nan_is_named_before_it_leaves_the_node(bench: Bench) -> None:
+    await bench.begin()
+    bench.arrive("interval", float("nan"), 8)
+    with pytest.raises(NotFinite, match="'w' holds NaN or infinity after batch 8"):
         async with asyncio.timeout(2):
             await bench.pilot.run()
