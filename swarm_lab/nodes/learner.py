@@ -113,7 +113,9 @@ class Learner:
             licence.cancel()
             for task in self._serving:
                 task.cancel()
-            await asyncio.gather(licence, *self._serving, *(run.close() for run in self._runs.values()))
+            # Without `return_exceptions` the cancelled ones would hide why this node ended: it would stay, and do nothing.
+            closing = (run.close() for run in self._runs.values())
+            await asyncio.gather(licence, *self._serving, *closing, return_exceptions=True)
 
     async def _next(self) -> TrainingInfo | None:
         """The first training of the queue that this node has not done, once its program is here."""

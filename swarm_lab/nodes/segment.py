@@ -50,6 +50,7 @@ class Segment:
         self.descriptor = _anonymous(total)
         self._map = mmap.mmap(self.descriptor, total)
         self._whole = memoryview(self._map)
+        self._last: Progress | None = None
 
     @property
     def contribution(self) -> memoryview:
@@ -64,10 +65,13 @@ class Segment:
 
     def attend(self, wanted: bool) -> None:
         """Ask the program to come to a sync point after its present batch, or take that back."""
-        self._map[AT_ATTENTION] = int(wanted)
+        if self.descriptor >= 0:
+            self._map[AT_ATTENTION] = int(wanted)
 
     def progress(self) -> Progress:
-        """The header as it is now; a program can write anything there, so it decides nothing."""
+        """The header as it is now, or was at the end; a program can write anything there, so it decides nothing."""
+        if self._last is not None:
+            return self._last
         batches, at, loss, epochs = (
             struct.unpack_from(form, self._map, position)[0]
             for form, position in (("=Q", AT_BATCHES), ("=d", AT_TIME), ("=d", AT_LOSS), ("=Q", AT_EPOCH))
@@ -78,6 +82,8 @@ class Segment:
     def close(self) -> None:
         """Give the memory back; views that others still hold keep their part of it."""
         if self.descriptor >= 0:
+            # The program may end at any moment: whoever samples its progress must not meet a closed map.
+            self._last = self.progress()
             os.close(self.descriptor)
             self.descriptor = -1
         with contextlib.suppress(BufferError):

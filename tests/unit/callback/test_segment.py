@@ -38,6 +38,16 @@ def test_both_sides_see_one_memory(monkeypatch, platform):
     assert bytes(kept) == b"abcdef"
 
 
+def test_a_closed_segment_still_tells_how_far_the_program_was():
+    node = Segment(6)
+    layout = (TensorSpec("w", "U8", (6,)),)
+    program = ProgramSegment(os.dup(node.descriptor), layout, Welcome(PROTOCOL, 1, node.size, (0,)))
+    now = program.tick(7, 0.5)
+    node.close()
+    node.attend(True)
+    assert node.progress() == Progress(7, 0, now, 0.5)
+
+
 def test_more_memory_than_the_machine_has_is_refused():
     with pytest.raises(ModelTooLarge, match="do not fit"):
         Segment(2**50)
