@@ -113,7 +113,7 @@ class Learner:
             licence.cancel()
             for task in self._serving:
                 task.cancel()
-            # Without `return_exceptions` the cancelled ones would hide why this node ended: it would stay, and do nothing.
+            # Without `return_exceptions` the cancelled ones would hide why this node ended: it would stay, idle.
             closing = (run.close() for run in self._runs.values())
             await asyncio.gather(licence, *self._serving, *closing, return_exceptions=True)
 
