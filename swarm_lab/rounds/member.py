@@ -47,6 +47,8 @@ class Member:
         self.took = 0.0
         self.resend_at = 0.0
         self.given_to: NodeId = ""
+        self.others_start = False
+        """Round 1: assigned nodes are still on their way."""
 
     # --- check-in -----------------------------------------------------------------------------------------
 
@@ -144,6 +146,11 @@ class Member:
         return in_time and any(self.desk.live(v) for v in want.certificate.voters())
 
     def _wait_for_plan(self) -> None:
+        started, self.others_start = self.others_start, bool(self.pace.not_started())
+        if started and not self.others_start:
+            # Who came first could follow none but itself: now that all are here, all go to the same coordinator.
+            self.follow(0)
+            return
         majority = self.pace.majority_ahead()
         if majority is not None:
             self.follow(majority)
