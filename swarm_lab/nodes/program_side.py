@@ -41,7 +41,7 @@ def program_spec(config: NodeConfig, request: StageRequest, folder: Path) -> Pro
         directory=directory,
         link=config.run_dir / f"link-{config.name}.sock",
         output=folder / "output.log",
-        record=config.directory / "program.json",
+        record=folder / "process.json",
         framework=config.framework,
         arguments=request.arguments,
         variables={**request.environment, **data, **folders},
