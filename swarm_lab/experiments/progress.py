@@ -13,6 +13,8 @@ from swarm_lab.facts.events import EventReader
 
 _LOOK_S = 0.2
 _QUIET_S = 2.0
+# Pictures, papermill's own announcements, and what the watcher tells better.
+_NOT_SHOWN = ("<Figure", "Executing", "Ending", "Input Notebook", "Output Notebook", "Working directory", "Training t-")
 
 
 class Progress:
@@ -32,11 +34,12 @@ class Progress:
         return self._clock() - self._since
 
     def say(self, text: str) -> None:
-        """A line that stays. Further lines of `text` are printed below it as they are."""
+        """A line that stays; a text of several lines, a table for example, stands below the time as it is."""
         with self._lock:
-            first, *rest = text.rstrip().splitlines() or [""]
             self._clear()
-            self._out.write(f"{self.seconds:6.1f} s  {first}\n" + "".join(f"{line}\n" for line in rest))
+            lines = text.rstrip().splitlines() or [""]
+            whole = lines[0] if len(lines) == 1 else "\n" + "\n".join(f"    {line}" for line in lines)
+            self._out.write(f"{self.seconds:6.1f} s  {whole}\n")
             self._out.flush()
 
     def passing(self, text: str) -> None:
@@ -106,9 +109,9 @@ class CellLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one output."""
-        text = record.getMessage().strip()
-        if text and not text.startswith(("Executing", "Ending", "<Figure", "Input Notebook", "Output Notebook")):
-            self._progress.say(text)
+        text = record.getMessage().rstrip()
+        if text.strip() and not text.lstrip().startswith(_NOT_SHOWN):
+            self._progress.say(text.strip("\n"))
 
 
 def _means(event: Mapping[str, Any]) -> str:
