@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from swarm_lab.errors import ProgramFailed, SwarmLabError
-from swarm_lab.facts.events import EventLog
+from swarm_lab.facts.events import EventLog, conclude
 from swarm_lab.facts.logs import set_round
 from swarm_lab.facts.state import StateFile
 from swarm_lab.nodes.directory import Directory
@@ -140,6 +140,7 @@ class Reporter:
         self._append(
             "node_finished", node=self._node, digest=digest, model=str(model), metrics=dict(metrics), round=self._rounds
         )
+        conclude(self._events.path.parent, self._training)
 
     def node_failed(self, error: SwarmLabError) -> None:
         """This node's part has failed; a program's traceback is told here, once."""
@@ -154,6 +155,7 @@ class Reporter:
             traceback=error.traceback if isinstance(error, ProgramFailed) else "",
             line=error.line if isinstance(error, ProgramFailed) else 0,
         )
+        conclude(self._events.path.parent, self._training)
 
     def refused(self, peer: str, reason: str) -> None:
         """A peer's message broke a rule."""
