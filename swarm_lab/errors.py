@@ -235,7 +235,7 @@ class DoesNotHold(SwarmLabError):
 class CellNames(BadProgram):
     """A `%%swarm train` cell uses names that it does not define: it runs alone, on other machines."""
 
-    code = "SWL-124"
+    code = "SWL-126"
     title = "the cell uses names that it does not define"
     next_step = "define them in the cell, put them into a module beside the notebook, or pass values with -e KEY=VALUE"
 
