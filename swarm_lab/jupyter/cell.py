@@ -75,7 +75,7 @@ def unbound(source: str, name: str) -> dict[str, int]:
     read |= {s.get_name() for s in top.get_symbols() if s.is_referenced()}
     missing = read - bound - _MODULE_NAMES - set(dir(builtins))
     lines = _first_lines(tree)
-    return {one: lines[one] for one in sorted(missing, key=lambda one: lines.get(one, 0)) if one in lines}
+    return dict(sorted(((one, lines[one]) for one in missing if one in lines), key=lambda found: (found[1], found[0])))
 
 
 def modules_beside(source: str, folder: Path) -> list[Path]:
