@@ -38,9 +38,7 @@ _SECRETS = re.compile(
     r"|\b0x[0-9a-fA-F]{64}(?![0-9a-fA-F])",  # 32 bytes in hex: an Ethereum private key
     re.DOTALL,
 )
-_SECRET_NAMES = re.compile(
-    r"(^|_)(secret|password|passwd|private_key|key_pem|pem|jwt|token|mnemonic)($|_)", re.I
-)
+_SECRET_NAMES = re.compile(r"(^|_)(secret|password|passwd|private_key|key_pem|pem|jwt|token|mnemonic)($|_)", re.I)
 _OWN_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _LINE_FIELDS = frozenset({"time", "level", "logger", "message", "swarm", "node", "traceback"})
 _LOUD = ("grpc", "urllib3", "web3", "asyncio", "hpack", "grpclib", "spiffe")
@@ -154,9 +152,7 @@ class NodeHandler(logging.StreamHandler[TextIO]):
         self._file = RotatingFileHandler(self._path, maxBytes=FALLBACK_BYTES, backupCount=1, delay=True)
         self._file.setFormatter(self.formatter)
         self._file.emit(
-            logging.makeLogRecord(
-                {"name": __name__, "levelname": "WARNING", "msg": f"stderr is lost: {error}"}
-            )
+            logging.makeLogRecord({"name": __name__, "levelname": "WARNING", "msg": f"stderr is lost: {error}"})
         )
 
 
