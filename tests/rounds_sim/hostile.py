@@ -65,36 +65,53 @@ def no_certificate(world: World, peer: Peer, send: e.Send) -> list[e.Action]:
     return [send] if keep else []
 
 
+def conspire(world: World, peer: Peer, message: m.PlanMessage, entries: list[m.Entry]) -> m.PlanMessage:
+    """The plan with these entries, and a machine that takes the votes for it as if it were its own."""
+    ordered = tuple(sorted(entries, key=lambda x: x.participant.node))
+    bent = signed_plan(world, peer, message, entries=ordered)
+    gathering = peer.machine.coordinator.rounds.get((message.plan.round, message.plan.prev))
+    if gathering and gathering.plan and gathering.plan.plan.number == message.plan.number:
+        gathering.plan = bent
+    return bent
+
+
+def tired(peer: Peer, plan: m.Plan) -> bool:
+    """Whether it has lied in enough plans of this round: its own machine would plan again and again."""
+    lies: dict[tuple[int, str], set[int]] = peer.__dict__.setdefault("lies", {})
+    numbers = lies.setdefault((plan.round, plan.prev), set())
+    if len(numbers) < 3:
+        numbers.add(plan.number)
+    return plan.number not in numbers
+
+
 def liar(world: World, peer: Peer, send: e.Send) -> list[e.Action]:
     """Says that an absent node checked in, or that one that did is not there."""
     message = send.message
-    if not isinstance(message, m.PlanMessage) or send.to == peer.me:
+    if not isinstance(message, m.PlanMessage) or message.plan.round == 1 or tired(peer, message.plan):
         return [send]
     nodes = [x.participant.node for x in message.entries]
     absent = [n for n in world.names if n not in nodes]
     if absent:
-        fake = m.Entry(m.Participant(absent[0], 1, 1, digest(world.rng), False), SIGNATURE)
-        entries = tuple(sorted((*message.entries, fake), key=lambda x: x.participant.node))
+        fake = m.Participant(absent[0], 1, 1, root((message.plan.round,)), False)
+        entries = [*message.entries, m.Entry(fake, SIGNATURE)]
     else:
-        drop = next(n for n in nodes if n not in (peer.me, send.to))
-        entries = tuple(x for x in message.entries if x.participant.node != drop)
-    return [replace(send, message=signed_plan(world, peer, message, entries=entries))]
+        drop = next(n for n in nodes if n != peer.me)
+        entries = [x for x in message.entries if x.participant.node != drop]
+    return [replace(send, message=conspire(world, peer, message, entries))]
 
 
 def stale_plan(world: World, peer: Peer, send: e.Send) -> list[e.Action]:
     """Lists a check-in of an earlier round."""
     message = send.message
-    memory: dict[str, m.Entry] = peer.__dict__.setdefault("old_entries", {})
-    if not isinstance(message, m.PlanMessage) or send.to == peer.me:
+    if not isinstance(message, m.PlanMessage):
         return [send]
-    old = [x for n, x in memory.items() if n not in (peer.me, send.to)]
-    memory.update({x.participant.node: x for x in message.entries})
-    if message.plan.round < 3 or not old:
+    memory: dict[int, tuple[m.Entry, ...]] = peer.__dict__.setdefault("old_entries", {})
+    memory.setdefault(message.plan.round, message.entries)
+    old = [x for x in memory[min(memory)] if x.participant.node != peer.me]
+    if message.plan.round == min(memory) or not old or tired(peer, message.plan):
         return [send]
     entries = [x for x in message.entries if x.participant.node != old[-1].participant.node]
-    entries.append(old[-1])
-    ordered = tuple(sorted(entries, key=lambda x: x.participant.node))
-    return [replace(send, message=signed_plan(world, peer, message, entries=ordered))]
+    return [replace(send, message=conspire(world, peer, message, [*entries, old[-1]]))]
 
 
 def two_plans(world: World, peer: Peer, send: e.Send) -> list[e.Action]:

@@ -196,7 +196,7 @@ class Peer:
         if hung > world.now:
             world.at(hung, self.batch, epoch, token)
             return
-        if self.finished:
+        if self.finished or self.failed:
             return
         parks = self.trainer.step()
         self.apply(e.Progress(world.now, self.trainer.total, world.setup.batch_seconds[self.number]))

@@ -88,18 +88,27 @@ def chaos(seed: int, enemy: str | None = None) -> World:
         setup.modes = ["snapshot"] * setup.nodes
         setup.min_peers = rng.randint(2, setup.nodes - 1)
     dead = rng.randrange(setup.nodes) if faults and setup.nodes > 2 and not enemy and rng.random() < 0.2 else None
-    if dead is not None:
-        setup.min_peers = min(setup.min_peers, setup.nodes - 1)
-        if all(m == "inactive" for k, m in enumerate(setup.modes) if k != dead):
-            setup.modes = ["snapshot"] * setup.nodes
+    broken = (setup.nodes - 1 - (dead or 0)) if setup.nodes > 3 and not enemy and rng.random() < 0.15 else None
+    spare(setup, {k for k in (dead, broken) if k is not None})
     world = World(setup, seed)
     if enemy:
         world.hostile[rng.choice(world.names)] = hostile(enemy)
     if dead is not None:
         world.at(rng.uniform(0.5, setup.quiet), world.crash, world.names[dead], False, rng.random() < 0.5)
+    if broken is not None:
+        world.at(rng.uniform(0.5, setup.quiet), world.break_program, world.names[broken])
+    if rng.random() < 0.1:
+        world.at(rng.uniform(0.5, setup.quiet), world.stop, world.names if rng.random() < 0.7 else world.names[:1])
     for _ in range(faults):
         add_fault(world, rng, dead)
     return world
+
+
+def spare(setup: Setup, gone: set[int]) -> None:
+    """The swarm must be able to finish without those that go for good."""
+    setup.min_peers = min(setup.min_peers, max(1, setup.nodes - len(gone)))
+    if gone and all(m == "inactive" for k, m in enumerate(setup.modes) if k not in gone):
+        setup.modes = ["snapshot"] * setup.nodes
 
 
 def add_fault(world: World, rng: random.Random, dead: int | None) -> None:

@@ -261,6 +261,19 @@ class World:
         self.log("HEAL")
         self.links()
 
+    def break_program(self, name: NodeId) -> None:
+        peer = self.peers[name]
+        if peer.alive and not peer.finished:
+            self.log(name[-2:], "PROGRAM FAILS")
+            peer.trainer.end()
+            peer.failed = e.Fail("SWL-PROGRAM", "division by zero")
+            peer.apply(e.ProgramFailed(self.now, "division by zero"))
+
+    def stop(self, names: list[NodeId]) -> None:
+        self.log("STOP", [n[-2:] for n in names])
+        for name in names:
+            self.peers[name].apply(e.StopRequested(self.now))
+
     def freeze(self, name: NodeId, until: float) -> None:
         self.log(name[-2:], "FROZEN until", until)
         self.peers[name].frozen_until = until
