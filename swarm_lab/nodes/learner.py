@@ -134,6 +134,22 @@ class Learner:
                 return None  # its turn, but its program is still on the way
             log.warning("the program of %s never came; the queue goes on", info.id)
             self._mark_done(info.id, "never came")
+        return await self._finished_without_me({info.id for info in queue})
+
+    async def _finished_without_me(self, queued: set[str]) -> TrainingInfo | None:
+        """A training that ended while this node was away: it still gets the last model, and its program its end."""
+        for training in self._place.stage.trainings():
+            if training in queued or self._is_done(training):
+                continue
+            try:
+                info = await self._place.ledger.info(training)
+            except SwarmLabError as error:
+                log.info("a training was not read", extra={"code": error.code, "reason": error.message})
+                continue
+            if info.state == "finished":
+                return info
+            if info.over:
+                self._mark_done(training, info.state)
         return None
 
     async def _train(self, info: TrainingInfo) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from swarm_lab.callback.messages import Argument, Hello
-from swarm_lab.errors import ProgramHung, ProgramKilled, SwarmLabError, TermsDiffer, TrainingLost
+from swarm_lab.errors import LedgerRefused, ProgramHung, ProgramKilled, SwarmLabError, TermsDiffer, TrainingLost
 from swarm_lab.facts.events import EventLog
 from swarm_lab.facts.state import StateFile
 from swarm_lab.identity.ids import SpiffeId
@@ -184,12 +184,23 @@ class TrainingRun:
         """Register the program's terms; the node whose terms differ from the first one's is refused."""
         try:
             terms = asked_terms(self._request, hello, program.layout)
-            await self._place.ledger.register(self.id, terms)
+            await self._register(terms)
         except SwarmLabError as error:
             clear = await self._other_model(error, program.layout) if isinstance(error, TermsDiffer) else error
             await program.refuse(clear)
             raise clear from None
         return terms
+
+    async def _register(self, terms: Terms) -> None:
+        """Take part; a training that has ended takes nobody any more, but those who took part get its last model."""
+        try:
+            await self._place.ledger.register(self.id, terms)
+        except LedgerRefused as error:
+            if error.error != "TrainingOver":
+                raise
+            info = await self._place.ledger.info(self.id)
+            if info.state != "finished" or self._place.ledger.account not in info.registered:
+                raise TrainingLost(f"the training was {info.state} before this node's program began") from error
 
     async def _other_model(self, error: TermsDiffer, mine: Layout) -> TermsDiffer:
         """Where models differ, the digests of the contract's error say nothing: name the tensor and both nodes."""
