@@ -538,6 +538,38 @@ class NotFinite(SwarmLabError):
     next_step = "look at this node's data and at the learning rate; the others go on without it"
 
 
+class TooFewPeers(TrainingLost):
+    """Fewer nodes than `min_peers` are there, and no more can or did come."""
+
+    code = "SWL-507"
+    title = "too few peers for a round"
+    next_step = "see the named nodes' failures; train again, or with a smaller --min-peers"
+
+
+class LedgerSilent(TrainingLost):
+    """The ledger did not confirm anything within the training's limit."""
+
+    code = "SWL-508"
+    title = "the ledger did not answer for too long"
+    next_step = "`swarm-lab doctor` looks at chain and SNs; the last committed model is in the node's checkpoints"
+
+
+class ModelOutOfReach(TrainingLost):
+    """A committed model is held by peers that could not be reached within the training's limit."""
+
+    code = "SWL-509"
+    title = "nobody who holds the model of a round can be reached"
+    next_step = "bring the named nodes back with `swarm-lab restart NODE`"
+
+
+class RemovedFromTraining(TrainingLost):
+    """The contract took the node out of the training."""
+
+    code = "SWL-510"
+    title = "a node was removed from a training"
+    next_step = "the message has the reason that stands on the ledger"
+
+
 # --- programs and seats -----------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from swarm_lab import errors
 from swarm_lab.callback.messages import Argument, Hello
 from swarm_lab.errors import LedgerRefused, ProgramHung, ProgramKilled, SwarmLabError, TermsDiffer, TrainingLost
 from swarm_lab.facts.events import EventLog
@@ -51,6 +52,14 @@ log = logging.getLogger(__name__)
 _MAX_STARTS = 4
 _END_S = 20.0  # for the last model to reach a program that still trains, on top of ten of its batches
 _SERVE_S = 3.0
+# The machine's words for why it gave up, and what users see.
+_FAILURES: dict[str, type[SwarmLabError]] = {
+    "SWL-PEERS": errors.TooFewPeers,
+    "SWL-LEDGER": errors.LedgerSilent,
+    "SWL-MODEL": errors.ModelOutOfReach,
+    "SWL-REMOVED": errors.RemovedFromTraining,
+    "SWL-FORK": errors.LedgerForked,
+}
 
 
 @dataclass(frozen=True)
@@ -281,7 +290,7 @@ class TrainingRun:
         """The machine is done: keep the model, wait for the program, say so."""
         outcome = self._outcome.result()
         if isinstance(outcome, Fail):
-            raise TrainingLost(f"{outcome.code}: {self._place.directory.words(outcome.text)}")
+            raise _FAILURES.get(outcome.code, TrainingLost)(self._place.directory.words(outcome.text))
         await self._save(outcome)
         await self._program_takes_model(program)
         await asyncio.wait([end], timeout=self._request.rules.absent_s)

@@ -115,3 +115,11 @@ def test_trainings_on_other_seats_run_side_by_side(patient: Any) -> None:
         assert time.monotonic() < deadline, (one.view, two.view)
         time.sleep(0.02)
     assert finished(one)["state"] == finished(two)["state"] == "finished"
+
+
+def test_too_few_that_can_come_ends_at_once_and_names_who_left(patient: Any) -> None:
+    training = patient.train("sl-2", "raise", min_peers=4)
+    last = finished(training)
+    assert last["state"] == "failed" and set(training.view.failed) == {"sl-1", "sl-2", "sl-3", "sl-4"}
+    others = [end for node, end in training.view.failed.items() if node != "sl-2"]
+    assert all(end["code"] == "SWL-507" and "sl-2 left" in end["message"] for end in others), others
