@@ -104,19 +104,24 @@ def clean_trace(text: str) -> str:
 
 
 def _share(view: TrainingView) -> float:
-    """How many of the batches of this round the nodes have done, on average."""
+    """How many of the batches of the round under way the nodes have done, on average."""
     if not view.sync or not view.progress:
         return 0.0
-    done = [(said.get("batches") or 0) - view.round * view.sync for said in view.progress.values()]
-    return sum(min(max(count / view.sync, 0.0), 1.0) for count in done) / len(done)
+    begun = [(said.get("batches") or 0) - _merged_batches(view, node) for node, said in view.progress.items()]
+    return sum(min(max(count / view.sync, 0.0), 1.0) for count in begun) / len(begun)
 
 
 def _row(view: TrainingView, node: str, place: int) -> Row:
     state, note = _state(view, node)
-    progress = view.progress.get(node, {})
-    return Row(
-        node, place, state, progress.get("batches"), _latest(view, node, "loss"), _latest(view, node, "metric"), note
-    )
+    # A node tells its progress twice a second; what its rounds have merged may be newer.
+    told = view.progress.get(node, {}).get("batches")
+    merged = _merged_batches(view, node)
+    batches = max(told or 0, merged) if told is not None or merged else None
+    return Row(node, place, state, batches, _latest(view, node, "loss"), _latest(view, node, "metric"), note)
+
+
+def _merged_batches(view: TrainingView, node: str) -> int:
+    return sum(int((done.metrics.get(node) or {}).get("batches") or 0) for done in view.rounds)
 
 
 def _state(view: TrainingView, node: str) -> tuple[str, str]:

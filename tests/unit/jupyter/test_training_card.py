@@ -72,6 +72,16 @@ def test_share_of_the_round_under_way() -> None:
     assert picture(view(*done), "demo", 0).share == pytest.approx(0.75)
 
 
+def test_batches_that_were_merged_count_for_the_round_before() -> None:
+    merged = committed(1, sl_1=0.5)
+    merged["metrics"]["sl-1"]["batches"] = 10
+    told = {"event": "progress", "node": "sl-1", "round": 2, "batches": 4, "loss": None}
+    late, now = (picture(view(merged, {**told, "batches": batches}), "demo", 0) for batches in (4, 13))
+    assert (late.rows[0].batches, late.share) == (10, 0.0)
+    assert (now.rows[0].batches, now.share) == (13, pytest.approx(0.3))
+    assert now.rows[1].batches is None
+
+
 def test_one_failure_of_many_nodes_is_told_once() -> None:
     shot = picture(view(failed("sl-2"), failed("sl-1")), "demo", 105.0)
     (failure,) = shot.failures
