@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from types import TracebackType
@@ -98,7 +99,12 @@ class Operator:
         return self._opened
 
     def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_LIMIT_S * 2)
+        doing = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return doing.result(_LIMIT_S * 2)
+        except concurrent.futures.TimeoutError:
+            doing.cancel()
+            raise Refused(f"the swarm {self.facts.name!r} did not answer within {_LIMIT_S * 2:.0f} s") from None
 
     def _end(self) -> None:
         try:
@@ -109,6 +115,8 @@ class Operator:
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(_CALL_S)
+            if not self._thread.is_alive():
+                self._loop.close()
             self._lock.release()
 
     async def _open(self) -> None:

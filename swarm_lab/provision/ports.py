@@ -42,7 +42,7 @@ def free_ports(kind: str, taken: Container[int]) -> Iterator[int]:
 
 def holder(port: int) -> psutil.Process | None:
     """Who listens on the port; None where that cannot be seen."""
-    for process in psutil.process_iter(["name"]):
+    for process in psutil.process_iter(["name", "cmdline"]):
         try:
             found = process.net_connections(kind="tcp")
         except (psutil.AccessDenied, psutil.NoSuchProcess):
@@ -53,9 +53,11 @@ def holder(port: int) -> psutil.Process | None:
 
 
 def held_by(port: int) -> str:
-    """Who listens on the port, for people: name and pid, or that it cannot be seen."""
+    """Who listens on the port, for people: command and pid, or that it cannot be seen."""
     found = holder(port)
-    return "a process that this user cannot see" if found is None else f"{found.info['name']} (pid {found.pid})"
+    if found is None:
+        return "a process that this user cannot see"
+    return f"{' '.join(found.info['cmdline'] or [found.info['name']])[:120]} (pid {found.pid})"
 
 
 def check_free(addresses: Mapping[str, str]) -> None:

@@ -33,10 +33,10 @@ chmod = 0700
 [supervisord]
 nodaemon = true
 silent = true
-logfile = {log}
+logfile = supervisord.log
 logfile_maxbytes = 5MB
 logfile_backups = 1
-pidfile = {pid}
+pidfile = supervisord.pid
 identifier = {name}
 nocleanup = true
 
@@ -109,7 +109,6 @@ class Supervisor:
     def __init__(self, swarm_dir: Path, run_dir: Path) -> None:
         self.swarm_dir = swarm_dir
         self.socket = run_dir / "supervisor.sock"
-        self.log = swarm_dir / "supervisord.log"
 
     @property
     def _programs(self) -> Path:
@@ -120,8 +119,7 @@ class Supervisor:
         self._programs.mkdir(parents=True, exist_ok=True)
         for path in self._programs.glob("*.conf"):
             path.unlink()
-        pid = self.swarm_dir / "supervisord.pid"
-        values = {"socket": self.socket, "log": self.log, "pid": pid, "name": name}
+        values = {"socket": self.socket, "name": name}
         (self.swarm_dir / "supervisord.conf").write_text(_fill(_DAEMON, values), "utf-8")
 
     def write(self, program: Program) -> None:
@@ -131,7 +129,8 @@ class Supervisor:
             "command": shlex.join(program.command),
             "directory": program.directory,
             "priority": program.priority,
-            "log": program.log,
+            # Below the daemon's own directory: a `%` in a log's path would have to be doubled twice.
+            "log": program.log.relative_to(self.swarm_dir),
         }
         program.directory.mkdir(parents=True, exist_ok=True)
         (self._programs / f"{program.name}.conf").write_text(_fill(_PROGRAM, values), "utf-8")

@@ -14,8 +14,8 @@ from swarm_lab.provision.local import LocalNodes
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """The user's data directory; every process of its swarms is ended afterwards."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    """The user's data directory, with a name that needs quotes; every process of its swarms is ended afterwards."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "my data 100%"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     yield tmp_path
     for name in swarm_names():

@@ -1,6 +1,8 @@
 """A swarm's processes under a real supervisor: start, restart, orphans, and that nothing runs on."""
 
 import os
+import random
+import shutil
 import signal
 import socket
 import time
@@ -17,7 +19,7 @@ from swarm_lab.facts.state import read_state
 from swarm_lab.front import launch, seats
 from swarm_lab.front.launch import Wanted, bring_down, bring_up
 from swarm_lab.front.status import READY, status_of
-from swarm_lab.provision import local
+from swarm_lab.provision import local, ports
 from swarm_lab.provision.local import LocalNodes
 from swarm_lab.spec import SwarmSpec
 from swarm_lab.swarm import Swarm
@@ -30,6 +32,10 @@ def paths(home: Path, monkeypatch: pytest.MonkeyPatch) -> SwarmPaths:
     """A swarm whose nodes are dummies; no license and no chain are needed."""
     monkeypatch.setattr(local, "NODES", "dummy_nodes")
     monkeypatch.setattr(launch, "_place_anvil", lambda say: None)
+    # Ports of its own: a swarm that comes back needs those it had, and other swarms may come up meanwhile.
+    start = random.randrange(12_000, 29_000)
+    monkeypatch.setattr(ports, "_OTHERS", range(start, start + 300))
+    monkeypatch.setattr(ports, "DEFAULTS", dict.fromkeys(ports.DEFAULTS, start))
     return SwarmPaths.of("demo")
 
 
@@ -95,6 +101,19 @@ def test_killed_supervisor_leaves_orphans_that_up_ends(paths: SwarmPaths) -> Non
     again = up(paths)
     assert not any(psutil.pid_exists(pid) for pid in orphans)
     assert again.status().state == "ready"
+
+
+def test_machine_switched_off(paths: SwarmPaths) -> None:
+    swarm = up(paths)
+    for found in process.all_of(paths.root):
+        found.kill()
+    until(lambda: process.all_of(paths.root) == [])
+    shutil.rmtree(swarm.facts.run_dir)
+    with (paths.root / "events.jsonl").open("a") as file:
+        file.write('{"v":1,"seq":2,"eve')
+    assert swarm.status().state == "stopped"
+    assert up(paths).facts == swarm.facts
+    assert [event["seq"] for event in swarm.events()] == [1, 2]
 
 
 def test_killed_supervisor_and_down(paths: SwarmPaths) -> None:
