@@ -137,7 +137,9 @@ class Training:
         """Draw `loss` or `metric` of each node over the rounds; returns matplotlib's axes."""
         history = self.history
         table = history.pivot_table(index="round", columns="node", values=value, dropna=False)
-        return table.plot(xlabel="round", ylabel=value, title=f"{self.id} on {self.facts.name}")
+        axes = table.plot(xlabel="round", ylabel=value, title=f"{self.id} on {self.facts.name}")
+        axes.xaxis.get_major_locator().set_params(integer=True)  # there is no round 2.5
+        return axes
 
     def _check(self) -> None:
         """Note for nodes that are gone for good that they are; raises `SwarmDown` when nothing runs any more."""

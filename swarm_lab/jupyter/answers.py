@@ -66,7 +66,7 @@ def error_block(error: SwarmLabError) -> list[str]:
 def _status(answer: SwarmStatus) -> str:
     note = f'<span class="swl-2">{escape(answer.message)}</span>' if answer.message else ""
     head = (
-        f'{state_html(answer.state)}<b>{escape(answer.swarm)}</b><span class="swl-2">{escape(answer.framework)}, '
+        f'{state_html(answer.state)} <b>{escape(answer.swarm)}</b> <span class="swl-2">{escape(answer.framework)}, '
         f"{sum(node.kind == 'sl' for node in answer.nodes)} seats</span>{note}"
     )
     trainings = _trainings(answer.trainings) if answer.trainings else ""

@@ -52,9 +52,10 @@ def _head(shot: Picture) -> str:
         f'aria-valuemax="100" aria-valuenow="{percent}"><i style="width:{percent}%"></i></span>'
     )
     return (
-        f'<div class="swl-Head">{state_html(shot.state)}<b>Training {escape(shot.training)}</b>'
-        f'<span class="swl-2">on {escape(shot.swarm)}, {shot.active} of {len(shot.rows)} nodes</span>'
-        f'<span class="swl-grow"></span><b>{rounds}</b>{bar}<span class="swl-2">{duration(shot.seconds)}</span></div>'
+        # The spaces count where a notebook is not trusted: without style sheet and drawings only the text is left.
+        f'<div class="swl-Head">{state_html(shot.state)} <b>Training {escape(shot.training)}</b> '
+        f'<span class="swl-2">on {escape(shot.swarm)}, {shot.active} of {len(shot.rows)} nodes</span> '
+        f'<span class="swl-grow"></span><b>{rounds}</b> {bar}<span class="swl-2">{duration(shot.seconds)}</span></div>'
     )
 
 
@@ -80,7 +81,7 @@ def _figure(title: str, curves: Mapping[str, Sequence[tuple[float, float]]], row
     spoken = f"{title} by round: mean {number(mean[-1][1])} in round {mean[-1][0]:.0f}"
     return (
         f'<figcaption><b>{title}</b> <span class="swl-2">mean {number(mean[-1][1])} on the nodes\' own validation data'
-        f"</span></figcaption>{line_chart([*lines, Line('mean', mean)], spoken)}"
+        f"</span></figcaption> {line_chart([*lines, Line('mean', mean)], spoken)}"
     )
 
 

@@ -95,7 +95,7 @@ def _grid(ticks: Sequence[float], upward: _Scale) -> str:
     digits = min(4, max(0, math.ceil(-math.log10(step) - 1e-9) + (0 if _is_short(step) else 1)))
     return "".join(
         f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{upward(tick):.0f}" y2="{upward(tick):.0f}"/>'
-        f'<text x="{_LEFT - 8}" y="{upward(tick) + 4:.0f}" text-anchor="end">{tick:.{digits}f}</text>'
+        f'<text x="{_LEFT - 8}" y="{upward(tick) + 4:.0f}" text-anchor="end">{tick:.{digits}f} </text>'
         for tick in ticks
     )
 
@@ -111,7 +111,7 @@ def _rounds(first: float, last: float, across: _Scale) -> str:
     marks = [first, *(mark for mark in _multiples(step, last) if mark - first > step / 2)]
     return "".join(
         f'<text x="{across(mark):.0f}" y="{_HEIGHT - 4}" text-anchor="middle">'
-        f"{'round ' if mark == first else ''}{mark:.0f}</text>"
+        f"{'round ' if mark == first else ''}{mark:.0f} </text>"
         for mark in marks
     )
 
@@ -142,7 +142,7 @@ def _names(lines: Sequence[Line], across: _Scale, upward: _Scale) -> str:
     return "".join(
         f'<line x1="{x}" x2="{x + 12}" y1="{y:.0f}" y2="{y:.0f}" {_attributes(line)}/>'
         f'<text class="ink{"" if line.place is not None else " b"}" x="{x + 18}" y="{y + 4:.0f}">'
-        f"{escape(line.name)}</text>"
+        f"{escape(line.name)} </text>"
         for y, (_, line) in zip(heights, ends, strict=True)
     )
 
