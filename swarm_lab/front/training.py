@@ -135,10 +135,12 @@ class Training:
 
     def plot(self, value: str = "loss") -> Any:
         """Draw `loss` or `metric` of each node over the rounds; returns matplotlib's axes."""
+        from matplotlib.ticker import MaxNLocator
+
         history = self.history
         table = history.pivot_table(index="round", columns="node", values=value, dropna=False)
         axes = table.plot(xlabel="round", ylabel=value, title=f"{self.id} on {self.facts.name}")
-        axes.xaxis.get_major_locator().set_params(integer=True)  # there is no round 2.5
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no round 2.5
         return axes
 
     def _check(self) -> None:
