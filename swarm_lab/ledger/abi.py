@@ -1,7 +1,7 @@
 """A typed view of one contract's ABI: calls out, answers, events and custom errors back.
 
-`eth_abi` does the encoding. web3 itself costs 1.2 s of CPU and 40 MB in each process before its first call, in ten
-processes on a laptop's cores; what a node needs of it is in this file and in `transport`. Tests read what is written
+`eth_abi` does the encoding. Importing web3 costs 1.2 s of CPU in each process, in ten processes on a
+laptop's cores; what a node needs of it is in this file and in `transport`. Tests read what is written
 here with web3.
 """
 
