@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
-from rounds_sim.registry import Key, Registry, node_id
+from rounds_sim.registry import SIGNATURE, Key, Registry, node_id
 
 from swarm_lab.rounds import events as e
 from swarm_lab.rounds import messages as m
@@ -104,3 +104,46 @@ class Bench:
         self.hear(B, m.CertificateMessage(self.certificate(result, *members)))
         self.hear(B, m.ModelMessage(model), model)
         return result
+
+
+def coordinating() -> Bench:
+    """The others cannot coordinate."""
+    bench = Bench(no_coordinators=frozenset({B, C}))
+    bench.tick()
+    bench.ready()
+    loop(bench)
+    return bench
+
+
+def loop(bench: Bench) -> None:
+    """Deliver what the node sends to itself."""
+    while mine := [a for a in bench.done if isinstance(a, e.Send) and a.to == ME]:
+        bench.done = [a for a in bench.done if a not in mine]
+        for send in mine:
+            bench.hear(ME, send.message, send.payload_root)
+
+
+def submit(bench: Bench, node: str, digest: str, payload: bool = True, attempt: int = 0, **more: object) -> m.CheckIn:
+    made = bench.check_in(node, digest, **more)  # type: ignore[arg-type]
+    bench.beat(node, m.Phase.CHECKED_IN, coordinator=ME, attempt=attempt)
+    bench.tick(0.01)
+    bench.hear(node, m.CheckInMessage(made, SIGNATURE, attempt, 0.5), digest if payload else None)
+    return made
+
+
+def planned() -> tuple[Bench, m.PlanMessage]:
+    bench = coordinating()
+    submit(bench, B, root("b"))
+    submit(bench, C, root("c"))
+    [merge] = bench.take(e.Merge)
+    bench.apply(e.MergeDone(bench.now, merge.key, root("1")))
+    plan = bench.machine.coordinator.rounds[1, m.GENESIS].plan
+    assert plan
+    return bench, plan
+
+
+def vote(bench: Bench, node: str, plan: m.PlanMessage, **changes: object) -> None:
+    result_id = bench.registry.result_id(plan.result())
+    bench.certificate(plan.result(), node)
+    message = m.VoteMessage(1, m.GENESIS, plan.plan.content, result_id, SIGNATURE)
+    bench.hear(node, replace(message, **changes))  # type: ignore[arg-type]
