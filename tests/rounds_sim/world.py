@@ -129,15 +129,37 @@ class World:
             when, _, action, args = heapq.heappop(self.queue)
             if when > limit:
                 raise Violation(f"seed {self.seed}: not finished by {limit:.0f} s: {self.describe()}")
-            self.now = when
-            try:
-                action(*args)
-            except AssertionError as error:
-                raise Violation(f"seed {self.seed}, {self.now:.3f} s: {error}") from error
+            self.happen(when, action, args)
             if when > self.setup.quiet and self.over():
                 break
         self.invariants.at_the_end()
         return self
+
+    def happen(self, when: float, action: Callable[..., None], args: tuple[Any, ...]) -> None:
+        self.now = when
+        try:
+            action(*args)
+        except AssertionError as error:
+            raise Violation(f"seed {self.seed}, {self.now:.3f} s: {error}") from error
+
+    def advance(self, seconds: float) -> None:
+        """Let so much time pass."""
+        until = self.now + seconds
+        while self.queue[0][0] <= until:
+            when, _, action, args = heapq.heappop(self.queue)
+            self.happen(when, action, args)
+        self.now = until
+
+    def calm(self) -> None:
+        """All faults end now, and everyone starts again that does not run."""
+        self.setup.quiet = self.now
+        self.setup.ledger_off = (0.0, 0.0)
+        self.setup.hang.clear()
+        self.setup.full_disk.clear()
+        self.no_ledger.clear()
+        self.heal(list(self.cuts))
+        for name in self.names:
+            self.boot(name)
 
     def over(self) -> bool:
         """Whether every honest node that still can has ended."""
