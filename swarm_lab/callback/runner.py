@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import random
@@ -29,6 +30,8 @@ def warm_up(framework: str) -> None:
         importlib.import_module("torch")
         importlib.import_module("torch._dynamo")  # the optimizers import it at their first step: seconds
         importlib.import_module("swarm_lab.callback.torch")
+        with contextlib.suppress(ImportError):
+            importlib.import_module("torchmetrics")  # what judges merged models; two seconds more in every process
     elif framework == "keras":
         os.environ.setdefault("KERAS_BACKEND", "tensorflow")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
