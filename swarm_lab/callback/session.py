@@ -100,6 +100,7 @@ class Session:
         self._interval = 0
         self._looked = 0.0
         self._moved_on = False
+        self._idle_batches = 0  # done after the swarm's end: they have no part in the model
 
     def begin(self) -> None:
         """Connect, say hello, and start from the model that the swarm starts from."""
@@ -124,6 +125,9 @@ class Session:
         if self.phase is not Phase.TRAINING:
             self._not_training("on_batch_end()")
             self._moved_on = True
+            self._idle_batches += steps
+            if not self.loopback:  # the node must see that the program is alive
+                self._segment.tick(self.batches + self._idle_batches, self._loss)
             return
         self._check_thread()
         self.batches += steps

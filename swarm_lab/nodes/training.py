@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 
 _MAX_STARTS = 4
 _END_S = 20.0  # for the last model to reach a program that still trains, on top of ten of its batches
+_STOP_S = 5.0  # for a stopped program's loop to see `stop_training`
 _SERVE_S = 3.0
 # The machine's words for why it gave up, and what users see.
 _FAILURES: dict[str, type[SwarmLabError]] = {
@@ -292,10 +293,11 @@ class TrainingRun:
         if isinstance(outcome, Fail):
             raise _FAILURES.get(outcome.code, TrainingLost)(self._place.directory.words(outcome.text))
         await self._save(outcome)
-        await self._program_takes_model(program)
-        await asyncio.wait([end], timeout=self._request.rules.absent_s)
+        own_end = await self._program_takes_model(program)
+        if own_end:
+            await asyncio.wait([end], timeout=self._request.rules.absent_s)
         leaving = await program.exit() if end.done() else await program.kill()
-        if leaving.error is not None:
+        if leaving.error is not None and own_end:
             raise leaving.error
         evaluated = leaving.evaluated
         loss, metric = (evaluated.loss, evaluated.metric) if evaluated else (None, None)
@@ -303,18 +305,28 @@ class TrainingRun:
         metrics = {"loss": loss, "metric": metric}
         self._reporter.node_finished(self._folder / "model.safetensors", outcome.result.model, metrics)
 
-    async def _program_takes_model(self, program: Program) -> None:
-        """A program that stands still while the swarm is over is ended; one that still does batches is waited for."""
-        seen, since = program.progress().batches, time.monotonic()
+    async def _program_takes_model(self, program: Program) -> bool:
+        """Wait while the program still does batches; False for one that goes on although the training was stopped.
+
+        A loop that does not look at `stop_training` may have hours to go; what it does has no effect any more. Raises
+        `ProgramHung` for a program that stands still.
+        """
+        seen = program.progress().batches
+        since = began = time.monotonic()
+        limit = _END_S + 10 * self._pace.batch_seconds
         while program.phase in ("running", "parked"):
             await asyncio.sleep(SAMPLE_S)
             batches, now = program.progress().batches, time.monotonic()
             if batches != seen:
                 seen, since = batches, now
-            if now - since > _END_S + 10 * self._pace.batch_seconds:
+            if now - since > limit:
                 raise ProgramHung(
                     f"{self._request.program} did no batch for {now - since:.0f} s; the swarm finished without it"
                 )
+            if self.stopping and now - began > _STOP_S + 10 * self._pace.batch_seconds:
+                log.warning("%s trains on after the stop; it is ended", self._request.program)
+                return False
+        return True
 
     async def _save(self, outcome: Finish) -> None:
         buffer = await self._vault.find(outcome.result.model)

@@ -95,6 +95,14 @@ def test_stop_ends_with_one_closing_round(patient: Any) -> None:
     assert training.view.rounds[-1].round == last["rounds"]
 
 
+def test_a_loop_that_does_not_look_at_the_stop_is_ended_and_its_node_has_finished(patient: Any) -> None:
+    training = patient.train(min_peers=4, env={"EPOCHS": "1000", "DEED": "deaf"})
+    patient.until_round(training, 2)
+    training.stop()
+    last = finished(training)
+    assert last["state"] == "stopped" and last["failed"] == {} and len(training.view.finished) == 4
+
+
 def test_a_second_training_waits_for_the_first(patient: Any) -> None:
     first = patient.train(min_peers=4, env={"EPOCHS": "6"})
     second = patient.train(min_peers=4)

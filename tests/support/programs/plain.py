@@ -48,9 +48,9 @@ for epoch in range(int(os.environ.get("EPOCHS", "4"))):
             if deed == "die":
                 os.kill(os.getpid(), 9)
         callback.on_batch_end()
-        if callback.stop_training:
+        if callback.stop_training and deed != "deaf":
             break
     callback.on_epoch_end()
-    if callback.stop_training:
+    if callback.stop_training and deed != "deaf":
         break
 callback.on_train_end()
