@@ -81,6 +81,8 @@ class _Found:
 
     def _resolve(self, module: tuple[str, ...]) -> Iterator[Path]:
         """The files that importing `a.b.c` runs, as far as they lie below the folder."""
+        if module[:1] == ("swarm_lab",):
+            return  # every seat has it; beside a program it lies in a checkout of this project only
         here = self.folder
         for part in module:
             if (here / part / "__init__.py").is_file():

@@ -124,3 +124,10 @@ def test_requirements(tmp_path: Path) -> None:
     path.write_text("numpy\n-r other.txt\n")
     with pytest.raises(BadProgram, match="line 2"):
         check_requirements(path)
+
+
+def test_a_checkout_of_this_project_does_not_travel(tmp_path: Path) -> None:
+    (tmp_path / "swarm_lab").mkdir()
+    (tmp_path / "swarm_lab" / "__init__.py").write_text("")
+    (tmp_path / "program.py").write_text("from swarm_lab import SwarmCallback\n")
+    assert set(gather(tmp_path / "program.py").files) == {"program.py"}
