@@ -10,11 +10,11 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 MAKE_ENV = $(PYTHON) deploy/environment.py --torch-backend=$(TORCH_BACKEND)
-# Two workers for what computes; what starts processes and measures time runs alone.
-UNIT := tests/unit -m "not slow" -n 2 --dist worksteal -q
+# Two workers for what only computes; what starts processes and measures time runs alone.
+UNIT := tests/unit -m "not slow" -n 2 --dist worksteal -q -rs
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev demo test check lint unit slow-unit rest lock docs clean python
+.PHONY: help env dev demo test check lint unit lock docs clean python
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,9 +35,9 @@ demo: env ## One notebook, one swarm: four nodes learn a model together (FRAMEWO
 
 check: dev lint unit ## The quick part of the tests: ruff, mypy, unit and property tests
 
+# One session for all, so that its closing line tells the whole outcome.
 test: dev lint ## All tests
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory rest
+	$(PYTEST) -q -rs --durations=10 $(PYTEST_ARGS)
 
 lint:
 	$(BIN)/ruff check
@@ -46,10 +46,6 @@ lint:
 
 unit:
 	$(PYTEST) $(UNIT) $(PYTEST_ARGS)
-
-# The closing line of this run is what tells the outcome of the whole of `make test`.
-rest:
-	$(PYTEST) tests -m "slow or not unit" --durations=10 $(PYTEST_ARGS)
 
 lock: dev ## New versions and hashes in deploy/requirements-*.txt, from pyproject.toml
 	$(BIN)/python deploy/lock.py

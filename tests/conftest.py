@@ -47,12 +47,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by the folder below `tests/` that it lies in."""
+    """Mark each test by the folder below `tests/` that it lies in; the quick ones go first, the wheel last."""
     root = Path(__file__).parent
     for item in items:
         folder = item.path.relative_to(root).parts[0] if item.path.is_relative_to(root) else ""
         if folder in MARKS:
             item.add_marker(folder)
+    order = ("package", "faults", "integration", "unit")
+    items.sort(
+        key=lambda item: -max((order.index(mark.name) for mark in item.iter_markers() if mark.name in order), default=0)
+    )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
