@@ -140,29 +140,29 @@ class Driver:
         if beat is not None:
             self._tick()
             return
-        if payload is not None:
-            self._vault.put(*payload)
-        event = e.Received(self._clock(), sender, message, payload[0] if payload else None)
         if isinstance(message, PlanMessage) and not self._knows_members(message):
-            self._spawn(self._take_after_a_look(event))
+            self._spawn(self._take_after_a_look(sender, message, payload))
         else:
-            self._take(event)
+            self._take(sender, message, payload)
 
-    def _take(self, event: e.Received) -> None:
-        if isinstance(event.message, PlanMessage):
-            self._listener.plan(event.message)
-        self.apply(event)
+    def _take(self, sender: NodeId, message: Message, payload: tuple[Digest, Buffer] | None) -> None:
+        if payload is not None:
+            # At the last moment: what the machine has not heard of, the next `Keep` drops.
+            self._vault.put(*payload)
+        if isinstance(message, PlanMessage):
+            self._listener.plan(message)
+        self.apply(e.Received(self._clock(), sender, message, payload[0] if payload else None))
 
     def _knows_members(self, plan: PlanMessage) -> bool:
         return all(entry.participant.node in self._view.members for entry in plan.entries)
 
-    async def _take_after_a_look(self, event: e.Received) -> None:
+    async def _take_after_a_look(self, sender: NodeId, message: Message, payload: tuple[Digest, Buffer] | None) -> None:
         """A coordinator that saw an announcement a moment earlier is no liar: look at the ledger first."""
         try:
             self._see(await self._ledger.view())
         except SwarmLabError as error:
             log.debug("the ledger does not answer", extra={"code": error.code, "reason": error.message})
-        self._take(event)
+        self._take(sender, message, payload)
 
     def sent(self, sent: Sent) -> None:
         """How a call to a peer ended."""
@@ -273,9 +273,9 @@ class Driver:
             case e.Announce() | e.Commit() | e.Leave() | e.Report():
                 self._transact(action)
             case e.Merge():
-                self._spawn(self._merge(action))
+                self._holding(self._merge(action), *(p.root for p in action.participants))
             case e.Store():
-                self._spawn(self._store(action))
+                self._holding(self._store(action), action.result.model)
             case e.Load() | e.Train() | e.Park() | e.StopProgram():
                 self._steer(action)
             case e.Keep():
@@ -348,13 +348,21 @@ class Driver:
             await self._vault.store(order.result.round, order.result_id, order.result.model, order.batches)
         except OSError as error:
             self.apply(e.StoreFailed(self._clock(), order.result_id, str(error)))
+        except KeyError:
+            self.apply(e.StoreFailed(self._clock(), order.result_id, "its model is not in memory any more"))
         else:
             self.apply(e.StoreDone(self._clock(), order.result_id))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _holding(self, work: Coroutine[Any, Any, None], *roots: Digest) -> None:
+        """Run `work` while these models stay in memory, whatever the machine keeps meanwhile."""
+        self._vault.pin(*roots)
+        self._spawn(work).add_done_callback(lambda _: self._vault.unpin(*roots))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
