@@ -109,13 +109,14 @@ class Commitment:
             while len(self.holders) > STORED_KEPT:
                 del self.holders[next(iter(self.holders))]
 
-    def _stored_by(self, result_id: Digest) -> int:
+    def stored_by(self, result_id: Digest) -> set[NodeId]:
+        """Who is known to have the result's model on disk."""
         if result_id in self.desk.state.disk:
             self.on_stored(self.desk.me, result_id)
         for node, beat in self.desk.heartbeats.items():
             if result_id in beat.stored:
                 self.on_stored(node, result_id)
-        return len(self.holders.get(result_id, ()))
+        return self.holders.get(result_id, set())
 
     # --- commit -------------------------------------------------------------------------------------------
 
@@ -144,7 +145,7 @@ class Commitment:
         first = turn == desk.me and not held.committed_once
         if desk.now < held.next_commit and not first:
             return
-        if self._stored_by(result_id) < desk.rules.min_peers:
+        if len(self.stored_by(result_id)) < desk.rules.min_peers:
             return
         held.next_commit = desk.now + limits.commit_again(desk.view.block_seconds)
         held.committed_once = True

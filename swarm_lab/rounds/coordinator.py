@@ -149,13 +149,15 @@ class Coordinator:
         elif g.plan and len(g.votes) >= checks.quorum(desk.rules.min_peers, len(g.set())):
             self._certify(g, g.plan)
         else:
-            self._without_the_lost(g)
+            self._plan_anew(g)
 
-    def _without_the_lost(self, g: Gathering) -> None:
+    def _plan_anew(self, g: Gathering) -> None:
+        """If a member died or went elsewhere, or one that had left came back: then its absence needs a reason."""
+        returned = g.plan is not None and checks.unexplained(self.desk.view, g.plan) is not None
         lost = [n for n in g.set() if not self.desk.live(n)]
         for node in lost:
             g.excluded[node] = Exclusion(LOST)
-        if lost or any(self.gatherer.elsewhere(g, n) for n in g.set()):
+        if lost or returned or any(self.gatherer.elsewhere(g, n) for n in g.set()):
             self._draft(g)
 
     def _draft(self, g: Gathering) -> None:
@@ -206,18 +208,19 @@ class Coordinator:
     def _publish(self, g: Gathering, draft: Draft, model: Digest) -> None:
         desk = self.desk
         next_interval = checks.next_interval(desk.rules, draft.participants())
-        content = plan_content(draft.entries, draft.left_out, draft.end, next_interval, model)
+        left_out = self.gatherer.left_out(g, draft)
+        content = plan_content(draft.entries, left_out, draft.end, next_interval, model)
         attempt = max(g.check_ins[e.participant.node].attempt for e in draft.entries)
         plan = Plan(desk.rules.training, g.round, g.prev, attempt, g.number, content)
         signature = desk.signer.sign_plan(plan)
         g.draft = None
-        g.plan = PlanMessage(plan, signature, draft.entries, draft.left_out, draft.end, next_interval, model)
+        g.plan = PlanMessage(plan, signature, draft.entries, left_out, draft.end, next_interval, model)
         g.planned_at = desk.now
         for node in g.set():
             desk.send(node, g.plan, model)
-        for left_out in draft.left_out:
-            if desk.live(left_out.node):
-                desk.send(left_out.node, g.plan)
+        for absent in left_out:
+            if desk.live(absent.node):
+                desk.send(absent.node, g.plan)
 
     # --- votes --------------------------------------------------------------------------------------------
 

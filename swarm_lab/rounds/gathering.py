@@ -40,7 +40,6 @@ class Draft:
 
     key: str
     entries: tuple[Entry, ...]
-    left_out: tuple[LeftOut, ...]
     end: bool
 
     def participants(self) -> tuple[Participant, ...]:
@@ -172,18 +171,22 @@ class Gatherer:
     # --- a draft ------------------------------------------------------------------------------------------
 
     def draft(self, g: Gathering, ready: list[CheckInMessage]) -> Draft:
-        """The next plan: who is in, who is out and why, whether it is the end."""
+        """The next plan: who is in, and whether it is the end."""
         desk = self.desk
         entries = tuple(Entry(m.check_in.participant(), m.signature) for m in ready)
         nodes = {e.participant.node for e in entries}
-        left_out = tuple(LeftOut(n, self._reason(g, n)) for n in desk.roster if n not in nodes)
         end = checks.may_end(desk.rules, [e.participant for e in entries])
         if desk.rules.end_rule == "all" and any(
-            x.node not in g.excluded and desk.live(x.node) and self._trains(x.node) for x in left_out
+            n not in nodes and n not in g.excluded and desk.live(n) and self._trains(n) for n in desk.roster
         ):
             end = False
         g.number += 1
-        return Draft(f"{g.round}/{g.prev[:8]}/{g.number}", entries, left_out, end)
+        return Draft(f"{g.round}/{g.prev[:8]}/{g.number}", entries, end)
+
+    def left_out(self, g: Gathering, draft: Draft) -> tuple[LeftOut, ...]:
+        """Who is not in, and why; asked when the plan goes out, as the roster may have changed during the merge."""
+        nodes = {e.participant.node for e in draft.entries}
+        return tuple(LeftOut(n, self._reason(g, n)) for n in self.desk.roster if n not in nodes)
 
     def _trains(self, node: NodeId) -> bool:
         beat = self.desk.heartbeat_of(node)

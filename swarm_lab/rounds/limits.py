@@ -17,6 +17,8 @@ SPACING: Final = 0.25
 """Attempts that a limit started are at least this far apart."""
 OWN_MODEL_LOST: Final = 4.0
 """A coordinator that certified a model which it does not hold itself plans again after this."""
+FIRST_BATCH: Final = 30.0
+"""The first batch of a program compiles, tunes and reads: nothing is known of it yet."""
 STORE_AGAIN: Final = 2.0
 """A model that the disk did not take is tried again after this."""
 STRANGER: Final = 9.0
@@ -39,7 +41,9 @@ def message(rtt: float, transfer: float) -> float:
 
 
 def stuck(batch_seconds: float) -> float:
-    """A program that does no batch for so long is not waited for."""
+    """A program that does no batch for so long is not waited for. 0 = none is measured yet."""
+    if not batch_seconds:
+        return FIRST_BATCH
     return max(2.0, 4 * batch_seconds)
 
 

@@ -64,7 +64,7 @@ class Machine:
         self.moves = Moves(self.desk, self.program, self.member, self.coordinator)
         self.commitment = Commitment(self.desk, self.moves)
         self.catch_up = CatchUp(self.desk, self.moves, self.commitment)
-        self.waits = Waits(self.desk, self.member, self.coordinator, self.catch_up)
+        self.waits = Waits(self.desk, self.member, self.coordinator, self.commitment, self.catch_up)
         self._nonce = ""
         self._kept: e.Keep | None = None
         self._phase = m.Phase.STARTING

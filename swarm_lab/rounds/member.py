@@ -47,8 +47,6 @@ class Member:
         self.took = 0.0
         self.resend_at = 0.0
         self.given_to: NodeId = ""
-        self.others_start = False
-        """Round 1: assigned nodes are still on their way."""
 
     # --- check-in -----------------------------------------------------------------------------------------
 
@@ -75,24 +73,32 @@ class Member:
             state.check_in = SignedCheckIn(check_in, desk.signer.sign_check_in(check_in))
         self.took = desk.now - self.program.since
         self.pace.synced_at = desk.now
-        self.follow(0)
+        state.phase, state.attempt, state.coordinator = Phase.CHECKED_IN, 0, ""
+        self._follow_first()
+
+    def _follow_first(self) -> None:
+        """Round 1 finds its coordinator when all have started: who comes first would follow itself."""
+        if not self.pace.not_started():
+            self.follow(0)
 
     def follow(self, attempt: int) -> None:
         """Go to the first live coordinator from this attempt on, and check in there."""
-        desk, state = self.desk, self.desk.state
-        ring = order.coordinators(desk.rules, desk.view, state.base.result)
-        for number in range(attempt, attempt + len(ring)):
-            node = ring[number % len(ring)]
-            if self._may_lead(node):
-                break
-        else:
-            number, node = attempt, desk.me
-        state.phase, state.attempt, state.coordinator = Phase.CHECKED_IN, number, node
+        state = self.desk.state
+        state.phase = Phase.CHECKED_IN
+        state.attempt, state.coordinator = self._leader(attempt)
         self.plan = self.vote = None
         self.plans = self.plans_without_me = 0
         self.given_to = ""
         self.pace.restart()
         self._send_check_in()
+
+    def _leader(self, attempt: int) -> tuple[int, NodeId]:
+        ring = order.coordinators(self.desk.rules, self.desk.view, self.desk.state.base.result)
+        for number in range(attempt, attempt + len(ring)):
+            node = ring[number % len(ring)]
+            if self._may_lead(node):
+                return number, node
+        return attempt, self.desk.me
 
     def _may_lead(self, node: NodeId) -> bool:
         desk = self.desk
@@ -130,8 +136,13 @@ class Member:
         desk, state = self.desk, self.desk.state
         if not state.at_sync() or state.held or self._model_comes():
             return
-        if not desk.live(state.coordinator):
+        beat = desk.heartbeats.get(state.coordinator)
+        if not state.coordinator:
+            self._follow_first()
+        elif not desk.live(state.coordinator):
             self.move_on("connection lost", sure=True)
+        elif beat is not None and beat.phase is Phase.FAILED:
+            self.move_on("it gave up", sure=True)
         elif self.plan is None:
             self._wait_for_plan()
         else:
@@ -146,11 +157,6 @@ class Member:
         return in_time and any(self.desk.live(v) for v in want.certificate.voters())
 
     def _wait_for_plan(self) -> None:
-        started, self.others_start = self.others_start, bool(self.pace.not_started())
-        if started and not self.others_start:
-            # Who came first could follow none but itself: now that all are here, all go to the same coordinator.
-            self.follow(0)
-            return
         majority = self.pace.majority_ahead()
         if majority is not None:
             self.follow(majority)

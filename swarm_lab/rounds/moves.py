@@ -168,6 +168,9 @@ class Moves:
         if self.finished:
             return
         self.finished = True
+        own = state.check_in.check_in if state.check_in else None
+        if not checks.contributes(own, result):
+            self.program.lose(self.program.counted_from)
         state.phase = Phase.FINISHED
         self.program.finish(result.model)
         without = tuple(n for n in present(desk.view) if n not in result.nodes())

@@ -85,7 +85,7 @@ class Program:
 
     def reset(self, root: Digest) -> None:
         """It trained on a result that lost the race: that work is lost."""
-        self._lose(self.counted_from)
+        self.lose(self.counted_from)
         if self.snapshot_base == self.loaded:
             self.snapshot = ""
         self.owed = False
@@ -100,7 +100,7 @@ class Program:
     def restore(self, contribution: Digest, mark: Mark) -> None:
         """The round must be made again: back to the contribution that was signed for it, and park."""
         if self.loaded != mark.loaded:
-            self._lose(mark.batches)
+            self.lose(mark.batches)
             if self.snapshot_base == self.loaded:
                 self.snapshot, self.snapshot_base = contribution, mark.loaded
             self._load(Load("restore", contribution, mark.loaded), mark.loaded)
@@ -118,11 +118,12 @@ class Program:
         self.loaded = base
         self.since = self.desk.now
 
-    def _lose(self, counted_from: int) -> None:
+    def lose(self, counted_from: int) -> None:
+        """What was done since then is in no round, and will not be."""
         lost = self.desk.state.batches - counted_from
         self.counted_from = self.desk.state.batches
         if lost > 0:
-            text = f"{lost} batches trained on a result that the ledger did not take"
+            text = f"{lost} batches are in no round, and will not be"
             self.desk.notice("lost_batches", text, (self.desk.me,), count=lost)
 
     # --- running ------------------------------------------------------------------------------------------

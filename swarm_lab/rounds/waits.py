@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from swarm_lab.rounds import order
 from swarm_lab.rounds.catchup import CatchUp
+from swarm_lab.rounds.commitment import Commitment
 from swarm_lab.rounds.coordinator import Coordinator
 from swarm_lab.rounds.events import Fail
 from swarm_lab.rounds.member import Member
@@ -33,10 +34,13 @@ class Wait:
 class Waits:
     """Names the present wait, at most once when it changes, and fails the node when one has lasted too long."""
 
-    def __init__(self, desk: Desk, member: Member, coordinator: Coordinator, catch_up: CatchUp) -> None:
+    def __init__(
+        self, desk: Desk, member: Member, coordinator: Coordinator, commitment: Commitment, catch_up: CatchUp
+    ) -> None:
         self.desk = desk
         self.member = member
         self.coordinator = coordinator
+        self.commitment = commitment
         self.catch_up = catch_up
         self.wait: Wait | None = None
         self.since = 0.0
@@ -60,14 +64,18 @@ class Waits:
         return Fail(ENDS_IN_FAILURE[wait.reason], f"{wait.text}: not within {rules.absent:.0f} s")
 
     def _too_few(self) -> Fail | None:
-        """Fewer than `min_peers` can still come: no use to wait for the limit."""
+        """Fewer than `min_peers` can still come, or still store what is certified: no use to wait for the limit."""
         desk, state, rules = self.desk, self.desk.state, self.desk.rules
-        if not rules.assigned or state.held or state.want or state.phase is Phase.FINISHED:
+        if not rules.assigned or state.want or state.phase is Phase.FINISHED:
             return None
         view = desk.view
+        if state.held and state.base.result_id in view.included:
+            return None
         if (not view.left and not view.removed) or (view.results and view.results[-1].end):
             return None
-        can_come = order.expected(rules, view)
+        can_come = set(order.expected(rules, view))
+        if state.held:
+            can_come |= self.commitment.stored_by(state.base.result_id)
         if len(can_come) >= rules.min_peers:
             return None
         gone = [f"{n} left ({view.left[n] or 'no reason given'})" for n in sorted(view.left)]

@@ -31,7 +31,7 @@ def test_a_peer_at_its_sync_point_has_only_a_message_to_send(rtt: float, transfe
     assert limits.fetch_again(rtt, transfer) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize(("batch", "seconds"), [(0.0, 2.0), (0.5, 2.0), (1.0, 4.0), (30.0, 120.0)])
+@pytest.mark.parametrize(("batch", "seconds"), [(0.0, 30.0), (0.001, 2.0), (0.5, 2.0), (1.0, 4.0), (30.0, 120.0)])
 def test_stuck_is_measured_in_batches(batch: float, seconds: float) -> None:
     assert limits.stuck(batch) == seconds
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from rounds_sim.peer import Violation
+from rounds_sim.peer import Peer, Violation
 from rounds_sim.schedules import KINDS, chaos, limit
+from rounds_sim.world import World
 
-QUICK, MANY = 40, 500
-HOSTILE, MANY_HOSTILE = 10, 150
+from swarm_lab.rounds import events as e
+from swarm_lab.rounds.codec import decode, encode
+
+QUICK, MANY = 40, 350
+HOSTILE, MANY_HOSTILE = 10, 80
 
 
 def violations(first: int, last: int, enemy: str | None = None) -> list[str]:
@@ -52,3 +56,19 @@ def test_a_schedule_follows_from_its_seed() -> None:
         traces.append(world.trace)
     assert traces[0] == traces[1]
     assert len(traces[0]) > 100
+
+
+def test_whatever_is_sent_in_a_schedule_passes_the_codec() -> None:
+    world, kinds = chaos(78), set()
+
+    def travel(world: World, peer: Peer, action: e.Action) -> None:
+        if isinstance(action, e.Send):
+            assert decode(action.message.KIND, encode(action.message)) == action.message
+            kinds.add(action.message.KIND)
+
+    world.hooks.append(travel)
+    world.run(limit(world))
+    assert {"CHECKIN", "PLAN", "VOTE", "CERT", "STORED"} <= kinds
+    for peer in world.honest():
+        beat = peer.heartbeat()
+        assert decode("HEARTBEAT", encode(beat)) == beat

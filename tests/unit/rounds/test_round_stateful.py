@@ -108,4 +108,4 @@ def test_any_faults_in_any_order() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_any_faults_in_any_order_for_long() -> None:
-    run(examples=600, steps=40)
+    run(examples=250, steps=40)

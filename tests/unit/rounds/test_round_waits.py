@@ -98,6 +98,7 @@ def test_round_1_waits_for_assigned_nodes_that_have_not_announced() -> None:
     assert not bench.take(e.Merge)
     assert [n.nodes for n in bench.take(e.Notice) if n.fields.get("reason") == "start"] == [(C,)]
     bench.tick(2.0)
+    loop(bench)
     assert len(bench.take(e.Merge)) == 1
 
 
