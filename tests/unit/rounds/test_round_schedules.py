@@ -10,8 +10,8 @@ from rounds_sim.world import World
 from swarm_lab.rounds import events as e
 from swarm_lab.rounds.codec import decode, encode
 
-QUICK, MANY = 40, 350
-HOSTILE, MANY_HOSTILE = 10, 80
+QUICK, MANY = 40, 300
+HOSTILE, MANY_HOSTILE = 10, 60
 
 
 def violations(first: int, last: int, enemy: str | None = None) -> list[str]:
