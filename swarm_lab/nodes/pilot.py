@@ -126,7 +126,8 @@ class Pilot:
                 await self._carry_out(order)
                 last = Park() if isinstance(order, Load) and order.kind == "restore" else last
         self._moved = False
-        if self._parked is None or isinstance(last, Park):
+        # The end is told whatever the program waits for: a machine that does not know of it would release it again.
+        if self._parked is None or (isinstance(last, Park) and arrival.reason != "end"):
             return
         if arrival.reason == "attention" or (
             arrival.reason == "interval" and isinstance(last, Train) and not last.keep_count

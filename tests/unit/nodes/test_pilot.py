@@ -161,6 +161,15 @@ async def test_park_holds_a_program_without_a_sync_point(bench: Bench) -> None:
     assert bench.pilot.parked and len(bench.events) == 1
 
 
+async def test_the_end_is_told_even_while_the_program_is_to_park(bench: Bench) -> None:
+    await bench.begin()
+    bench.pilot.order(Park())
+    await bench.settle()
+    bench.arrive("end", 5, 8)
+    await bench.settle()
+    assert isinstance(bench.events[-1], SyncPoint) and bench.events[-1].done
+
+
 async def test_a_base_that_changes_under_a_parked_program_gives_its_sync_point_again(bench: Bench) -> None:
     await bench.begin()
     bench.arrive("interval", 5, 8)
