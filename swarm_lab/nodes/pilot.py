@@ -129,10 +129,9 @@ class Pilot:
         # The end is told whatever the program waits for: a machine that does not know of it would release it again.
         if self._parked is None or (isinstance(last, Park) and arrival.reason != "end"):
             return
-        if arrival.reason == "attention" or (
-            arrival.reason == "interval" and isinstance(last, Train) and not last.keep_count
-        ):
-            await self._release(None if last is None or last.keep_count else last.interval)
+        anew = last.interval if isinstance(last, Train) and not last.keep_count else None
+        if arrival.reason == "attention" or (arrival.reason == "interval" and anew is not None):
+            await self._release(anew)
         else:
             await self._report(arrival)
 
