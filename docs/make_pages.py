@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +136,27 @@ def _code(kind: type[SwarmLabError]) -> str:
     return kind.code
 
 
-PAGES = {"errors.md": errors_page, "events.md": events_page, "commands.md": commands_page}
+def conformance_page() -> str:
+    """The page of the existing product's behaviour and the tests that show it here."""
+    return _beside("conformance").page()
+
+
+def _beside(name: str) -> Any:
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+PAGES = {
+    "errors.md": errors_page,
+    "events.md": events_page,
+    "commands.md": commands_page,
+    "conformance.md": conformance_page,
+}
 
 
 def main() -> None:

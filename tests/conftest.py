@@ -22,7 +22,7 @@ MARKS = {
     "unit": "no process, no network, no waiting",
     "integration": "starts real processes",
     "faults": "kills, cuts or spoils something on purpose",
-    "conformance": "holds a promise of a standard or of the existing product to the letter",
+    "conformance(*ids, different=None)": "shows the IDs of docs/conformance.md; `different`: what ours does instead",
     "package": "builds the wheel and uses it outside the repository",
     "slow": "takes more than a few seconds",
 }
@@ -51,7 +51,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     root = Path(__file__).parent
     for item in items:
         folder = item.path.relative_to(root).parts[0] if item.path.is_relative_to(root) else ""
-        if folder in MARKS:
+        if folder == "conformance":
+            item.add_marker("integration")
+        elif folder in MARKS:
             item.add_marker(folder)
     order = ("package", "faults", "integration", "unit")
     items.sort(

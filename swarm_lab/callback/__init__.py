@@ -42,6 +42,8 @@ class SwarmCallback(metaclass=_Either):
     - `node_weightage` (`nodeWeightage`): weight in the merge, 1 to 100
     - `merge_method` (`mergeMethod`): mean, coordmedian, geomedian
     - `checkin_model_on_train_end` (`checkinModelOnTrainEnd`): snapshot, active, inactive
+    - `early_stopping`: end after that many rounds without a better mean validation loss; 0 = never
+    - `optimizer`: torch: the optimizer, so that its state comes back after a restart
     - `use_adaptive_sync` (`useAdaptiveSync`), `total_epochs` (`totalEpochs`), `logger`, `ml_platform`
 
     Raises CallbackArgumentError on an unknown name, with the nearest known one, and on a value that does not fit.

@@ -60,7 +60,7 @@ class Known:
     name: str
     others: tuple[str, ...]
     check: Callable[[str, Any], Any]
-    platforms: tuple[str, ...] = ("torch", "keras")
+    platforms: tuple[str, ...] = ("torch", "keras", "sklearn")
     sent: bool = False
 
 
@@ -69,6 +69,7 @@ ARGUMENTS: tuple[Known, ...] = (
     Known("min_peers", ("minPeers",), _whole(1), sent=True),
     Known("training_contract", ("trainingContract",), _kind(str), sent=True),
     Known("use_adaptive_sync", ("useAdaptiveSync",), _kind(bool), sent=True),
+    Known("early_stopping", ("earlyStopping",), _whole(0), sent=True),
     Known("val_data", ("adsValData", "ads_val_data"), _any),
     Known("val_batch_size", ("adsValBatchSize", "ads_val_batch_size"), _whole(1)),
     Known("checkin_model_on_train_end", ("checkinModelOnTrainEnd",), _choice(TRAIN_END, fold=False), sent=True),
@@ -78,6 +79,7 @@ ARGUMENTS: tuple[Known, ...] = (
     Known("total_epochs", ("totalEpochs",), _whole(1), sent=True),
     Known("ml_platform", (), _kind(str)),
     Known("model", (), _any),
+    Known("optimizer", (), _any, ("torch",)),
     Known("loss_function", ("lossFunction",), _kind(str), ("torch",)),
     Known("loss_function_args", ("lossFunctionArgs",), _kind(dict), ("torch",)),
     Known("metric_function", ("metricFunction",), _kind(str)),

@@ -14,9 +14,12 @@ from typing import Any, ClassVar, Literal
 
 from swarm_lab.callback.errors import LinkError
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_FRAME = 8 * 1024 * 1024
 LENGTH = struct.Struct(">I")
+
+# The variable that names a folder of this training on this node: there the program keeps its place.
+STATE = "SWARM_STATE_DIR"
 
 HEADER = 4096
 ALIGNMENT = 64
@@ -34,7 +37,7 @@ DTYPE_BYTES: dict[str, int] = {
 }  # fmt: skip
 
 Reason = Literal["begin", "interval", "end", "attention"]
-Platform = Literal["torch", "keras"]
+Platform = Literal["torch", "keras", "sklearn"]
 Argument = str | int | float | bool | None
 
 
@@ -73,8 +76,9 @@ class Sync:
     """Program -> node: parked at a sync point; waits for `Release`.
 
     `batches` counts from the program's begin. `loss` and `metric` are those of the merged model that was loaded last,
-    on the node's validation data; None without any. `fresh` tells whether the contribution in the segment was
-    written anew (at a repeated `end` it is the one of the first).
+    on the node's validation data; None without any. `local_loss` and `local_metric` are those of the contribution
+    itself, before any merge, on the same data; there at `interval` and `end`. `fresh` tells whether the contribution
+    in the segment was written anew (at a repeated `end` it is the one of the first).
     """
 
     kind: ClassVar[str] = "sync"
@@ -85,6 +89,8 @@ class Sync:
     metric: float | None = None
     training_loss: float | None = None
     fresh: bool = True
+    local_loss: float | None = None
+    local_metric: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +127,8 @@ class Welcome:
     """Node -> program, with the segment's descriptor beside it.
 
     `offsets` are those of the tensors, in the order of `Hello.layout`, inside a region of `size` bytes. `arguments`
-    are the values that hold for this training, the program's and the command line's. `resume` is the place of what a
-    returning program needs (`epoch`, `batches`); empty for a new one.
+    are the values that hold for this training, the program's and the command line's. `resume` is empty at a program's
+    first start in a training; else `start` counts its starts and `round` is that of the model it will be given.
     """
 
     kind: ClassVar[str] = "welcome"

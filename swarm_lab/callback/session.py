@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, runtime_checkable
 
 import swarm_lab
 from swarm_lab.callback.arguments import sent_arguments
@@ -29,6 +29,9 @@ from swarm_lab.callback.messages import (
     TensorSpec,
     Welcome,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FINAL_LINE = "All peers and Swarm training rounds finished. Final Swarm model was loaded."
 # A batch that ends this long after the last look asks the socket whether the node still lives.
@@ -59,6 +62,17 @@ class Model(Protocol):
 
     def evaluate(self) -> Score:
         """Loss and metric of the model as it is now."""
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """What a framework's side may have beside `Model`: state that stays local and comes back after a restart."""
+
+    def state(self) -> tuple[Mapping[str, NDArray[Any]], dict[str, Any]] | None:
+        """Optimizer (and scheduler) state: copies of its arrays by name, and facts that are plain JSON."""
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """Put a state back; raises ModelError when it does not fit."""
 
 
 class Phase(enum.Enum):
@@ -95,7 +109,8 @@ class Session:
         self.phase = Phase.NEW
         self._thread = 0
         self._loss = UNKNOWN
-        self._score: Score = (None, None)
+        self._score: Score = (None, None)  # of the merged model loaded last
+        self._local: Score = (None, None)  # of the contribution
         self._left = 0
         self._interval = 0
         self._looked = 0.0
@@ -202,6 +217,7 @@ class Session:
 
     def _sync(self, reason: Reason) -> None:
         self._model.store(self._segment.contribution)
+        self._local = _finite(self._model.evaluate()) if reason == "interval" else (None, None)
         answer = self._park(reason, fresh=True)
         if answer.interval is not None:
             self._interval = self._left = answer.interval
@@ -212,6 +228,7 @@ class Session:
 
     def _close(self) -> None:
         self._model.store(self._segment.contribution)
+        self._local = _finite(self._model.evaluate())
         fresh = True
         while self.phase is Phase.TRAINING:
             self._park("end", fresh=fresh)
@@ -220,7 +237,7 @@ class Session:
     def _park(self, reason: Reason, *, fresh: bool) -> Release:
         loss, metric = self._score
         training = None if math.isnan(self._loss) or math.isinf(self._loss) else self._loss
-        self._link.send(Sync(reason, self.batches, self.epochs, loss, metric, training, fresh))
+        self._link.send(Sync(reason, self.batches, self.epochs, loss, metric, training, fresh, *self._local))
         answer = self._answer()
         if not isinstance(answer, Release):
             raise LinkError(f"the node answered a sync with {answer.kind}")

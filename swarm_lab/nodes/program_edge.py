@@ -82,6 +82,7 @@ def _check(message: FromProgram, limits: Limits) -> None:
         if not (0 <= message.batches < MAX_COUNT and 0 <= message.epoch < MAX_COUNT):
             raise Misbehaviour("sent a sync with impossible counts")
         _check_numbers(message.loss, message.metric, message.training_loss)
+        _check_numbers(message.local_loss, message.local_metric)
     elif isinstance(message, Evaluated):
         _check_numbers(message.loss, message.metric)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from swarm_lab.callback.messages import Release, Sync
+from swarm_lab.callback.messages import STATE, Release, Sync
 from swarm_lab.errors import SwarmLabError
 from swarm_lab.nodes.config import NodeConfig
 from swarm_lab.nodes.launching import ProgramSpec
@@ -34,7 +34,11 @@ def program_spec(config: NodeConfig, request: StageRequest, folder: Path) -> Pro
     """What the program of a training is given on this node; `folder` is the training's own."""
     directory = folder / "program"
     data = {"DATA_DIR": request.data_dir} if request.data_dir else {}
-    folders = {"MODEL_DIR": str(folder / "model"), "SCRATCH_DIR": str(folder / "scratch")}
+    folders = {
+        "MODEL_DIR": str(folder / "model"),
+        "SCRATCH_DIR": str(folder / "scratch"),
+        STATE: str(folder / "state"),  # of every start of the program; it alone writes there
+    }
     seats = int(config.options.get("seats", len(request.rules.nodes)))
     return ProgramSpec(
         program=directory / request.program,

@@ -12,6 +12,7 @@ from swarm_lab.callback.errors import ALL, LinkError
 from swarm_lab.callback.messages import (
     DTYPE_BYTES,
     LENGTH,
+    PROTOCOL,
     Evaluated,
     Failed,
     Hello,
@@ -30,7 +31,7 @@ LIMITS = Limits()
 
 
 def hello(*specs: TensorSpec, **more: object) -> Hello:
-    fields = {"protocol": 1, "package": "0.1", "platform": "torch", "pid": 1, "arguments": {}} | more
+    fields = {"protocol": PROTOCOL, "package": "0.1", "platform": "torch", "pid": 1, "arguments": {}} | more
     return Hello(layout=specs, **fields)
 
 
@@ -38,7 +39,7 @@ def test_messages_survive_the_way():
     spec = TensorSpec("a.b", "BF16", (2, 0, 3))
     for message in (hello(spec, arguments={"min_peers": 2}), Sync("interval", 3, 1, 0.5), Evaluated(None, 1.0)):
         assert decode_from_program(encode(message)[LENGTH.size :], LIMITS) == message
-    for answer in (Welcome(1, 3, 4096, (0, 64), 7, {"a": 1}), Release(model=True, interval=3, digest="ab")):
+    for answer in (Welcome(PROTOCOL, 3, 4096, (0, 64), 7, {"a": 1}), Release(model=True, interval=3, digest="ab")):
         assert decode_from_node(encode(answer)[LENGTH.size :]) == answer
     assert spec.nbytes == 0 and TensorSpec("s", "I64", ()).nbytes == 8
     assert {name: dtype.itemsize for name, dtype in layout.DTYPES.items()} == DTYPE_BYTES
@@ -71,6 +72,7 @@ SYNC = json.loads(encode(Sync("end", 1, 1))[LENGTH.size :])
         {**SYNC, "batches": -1},
         {**SYNC, "batches": 2**70},
         {**SYNC, "fresh": 1},
+        {**SYNC, "local_loss": "1"},
         {"kind": "welcome"},
         {"kind": ["hello"]},
         {"kind": "failed", "type": "E", "message": "m", "traceback": "x" * 200_000},
@@ -82,13 +84,14 @@ def test_wrong_fields_are_misbehaviour(body):
 
 
 def test_another_version_of_the_link_is_refused_with_both_named():
-    with pytest.raises(Misbehaviour, match=r"version 2 of the link \(swarm-lab 9\.9\), its node version 1"):
-        decode_from_program(json.dumps({**GOOD, "protocol": 2, "package": "9.9"}).encode(), LIMITS)
+    with pytest.raises(Misbehaviour, match=rf"version 99 of the link \(swarm-lab 9\.9\), its node version {PROTOCOL}"):
+        decode_from_program(json.dumps({**GOOD, "protocol": 99, "package": "9.9"}).encode(), LIMITS)
 
 
 def test_numbers_that_are_none_are_refused():
-    with pytest.raises(Misbehaviour):
-        decode_from_program(json.dumps({**SYNC, "loss": float("nan")}).encode(), LIMITS)
+    for name in ("loss", "metric", "training_loss", "local_loss", "local_metric"):
+        with pytest.raises(Misbehaviour):
+            decode_from_program(json.dumps({**SYNC, name: float("nan")}).encode(), LIMITS)
 
 
 @pytest.mark.parametrize(

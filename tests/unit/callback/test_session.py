@@ -147,9 +147,11 @@ def test_a_merged_model_is_loaded_then_judged_and_its_score_goes_with_the_next_s
     session, model, script = begun(Release(model=True, round=1), Release(model=True, round=2), GO)
     for _ in range(6):
         session.batch()
-    assert model.calls == ["store", "load", "evaluate", "store", "load", "evaluate", "store"]
+    assert model.calls == ["store", "load", "evaluate", *["store", "evaluate", "load", "evaluate"], "store", "evaluate"]
     scores = [(m.loss, m.metric) for m in script.sent if isinstance(m, Sync)]
     assert scores == [(None, None), (1.0, None), (2.0, None)]
+    local = [m.local_loss for m in script.sent if isinstance(m, Sync)]
+    assert local == [None, 1.0, 2.0]
 
 
 def test_the_end_waits_for_the_swarm_and_keeps_the_frozen_contribution(begun, caplog):
@@ -235,7 +237,7 @@ def test_another_protocol_version_is_named(monkeypatch):
     script = Script()
     script._answers = [Welcome(99, 3, PAGE, (0,))]
     monkeypatch.setattr(links._Present, "link", script)
-    with pytest.raises(LinkError, match="version 1, its node version 99"):
+    with pytest.raises(LinkError, match="version 2, its node version 99"):
         Session(Numbers(), {}, logging.getLogger("test"), {}).begin()
 
 
