@@ -6,6 +6,8 @@ import contextlib
 import io
 import os
 import runpy
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -21,26 +23,42 @@ def program(framework: Framework, kind: Literal["alone", "swarm"]) -> Path:
 
 def train_alone(framework: Framework, data: Path, seed: int) -> Any:
     """Run the plain program in this process on the folder `data`; returns its trained model."""
-    if framework == "keras":
-        import keras
+    return run_alone(program(framework, "alone"), data, seed=seed)["model"]
 
+
+def run_alone(program: Path | str, data: Path | str, *, seed: int = 0, **variables: str) -> dict[str, Any]:
+    """Run a program in this process, unchanged but without a swarm, on the folder `data`; returns its global names.
+
+    A swarm program runs with `SWARM_LOOPBACK=true`: its callback does nothing. `variables` are those of `-e`. What it
+    prints is dropped; what it raises is raised. Folders that it asks for by MODEL_DIR and SCRATCH_DIR last as long as
+    it runs.
+    """
+    keras = sys.modules.get("keras")
+    if keras is not None:
         keras.utils.clear_session()  # else a second model's variables are called `dense_2`, and no node's are
     with (
-        _environment(DATA_DIR=str(data), SWARM_SEED=str(seed)),
-        _one_thread(framework),
+        tempfile.TemporaryDirectory(prefix="swarm-lab-") as scratch,
+        _environment(
+            DATA_DIR=str(data),
+            MODEL_DIR=scratch,
+            SCRATCH_DIR=scratch,
+            SWARM_SEED=str(seed),
+            SWARM_LOOPBACK="true",
+            **variables,
+        ),
+        _one_thread(),
         contextlib.redirect_stdout(io.StringIO()),
     ):
-        return runpy.run_path(str(program(framework, "alone")))["model"]
+        return runpy.run_path(str(program), run_name="__main__")
 
 
 @contextlib.contextmanager
-def _one_thread(framework: Framework) -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     """Models this small learn faster on one thread, many times so where other processes need the cores as well."""
-    if framework != "torch":
+    torch = sys.modules.get("torch")
+    if torch is None:
         yield
         return
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

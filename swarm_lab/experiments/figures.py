@@ -10,6 +10,7 @@ import pandas as pd
 from swarm_lab.experiments.scores import Scores
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _ALONE = "#b0bec5"
@@ -34,29 +35,39 @@ def skew_figure(counts: pd.DataFrame) -> Figure:
     return figure
 
 
-def comparison_figure(scores: Scores, measure: str = "accuracy") -> Figure:
-    """One panel a data set, one bar a way of training: mean over the seeds with their spread."""
-    means, spreads = scores.means()[measure], scores.spreads()[measure].fillna(0.0)
+def comparison_figure(scores: Scores, *measures: str) -> Figure:
+    """One panel a data set and measure (the first one unless some are named), one bar a way of training.
+
+    A bar is the mean over the seeds, with their spread where there are several.
+    """
+    names = measures or scores.measures[:1]
+    means, spreads = scores.means(), scores.spreads().fillna(0.0)
     datasets = list(dict.fromkeys(means.index.get_level_values("data")))
-    figure = _figure(4.4 * len(datasets), 3.2)
-    panels = figure.subplots(1, len(datasets), squeeze=False)[0]
-    for axes, data in zip(panels, datasets, strict=True):
-        ways = list(means[data].index)
-        bars = axes.bar(
-            [f"{way}\nalone" if way not in _COLOURS else way for way in ways],
-            means[data],
-            yerr=spreads[data],
-            color=[_COLOURS.get(way, _ALONE) for way in ways],
-            error_kw={"elinewidth": 1, "capsize": 3},
-        )
-        axes.bar_label(bars, fmt="%.2f", padding=3, fontsize="small")
-        axes.set_ylim(0, 1.1)
-        axes.set_yticks(np.linspace(0, 1, 6))
+    places = [(data, name) for data in datasets for name in names]
+    figure = _figure(4.4 * max(len(places), 1.5), 3.2)
+    panels = figure.subplots(1, len(places), squeeze=False)[0]
+    for axes, (data, name) in zip(panels, places, strict=True):
+        _bars(axes, means.loc[data, name], spreads.loc[data, name])
         axes.set_title(data.replace("_", " "), fontsize="medium")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(axis="x", labelsize="small", length=0)
-    panels[0].set_ylabel(f"{measure} on common test rows")
+        if len(names) > 1 or axes is panels[0]:
+            axes.set_ylabel(f"{name} on common test rows")
     return figure
+
+
+def _bars(axes: Axes, means: pd.Series[float], spreads: pd.Series[float]) -> None:
+    ways = list(means.index)
+    bars = axes.bar(
+        [f"{way}\nalone" if way not in _COLOURS else way for way in ways],
+        means,
+        yerr=spreads if spreads.any() else None,
+        color=[_COLOURS.get(way, _ALONE) for way in ways],
+        error_kw={"elinewidth": 1, "capsize": 3},
+    )
+    axes.bar_label(bars, fmt="%.2f", padding=3, fontsize="small")
+    axes.set_ylim(0, 1.1)
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(axis="x", labelsize="small", length=0)
 
 
 def _figure(width: float, height: float) -> Figure:

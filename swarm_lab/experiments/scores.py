@@ -13,9 +13,9 @@ import pandas as pd
 from swarm_lab.experiments.baselines import Framework
 from swarm_lab.experiments.data import Floats, Labels
 
-MEASURES = ("accuracy", "f1", "auc")
+_KEYS = ("data", "way", "seed")
 TOLERANCE = 0.02
-"""The swarm may be this much below the best single node (accuracy, 0 to 1) before the demo fails."""
+"""The swarm may be this much below the best single node (first measure, 0 to 1) before a notebook fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,10 @@ class Score:
 
 
 class Scores:
-    """Scores by data set, way of training (a node's name, `swarm`, `central`) and seed."""
+    """Scores by data set, way of training (a node's name, `swarm`, `central`) and seed.
+
+    What is measured is the same for all of them: each measure between 0 and 1, more is better, the first one counts.
+    """
 
     def __init__(self) -> None:
         self._rows: list[dict[str, Any]] = []
@@ -40,43 +43,50 @@ class Scores:
         made._rows = [dict(row) for row in rows]
         return made
 
-    def add(self, data: str, way: str, seed: int, score: Score) -> None:
-        """Note one score."""
-        self._rows.append({"data": data, "way": way, "seed": seed, **asdict(score)})
+    @property
+    def measures(self) -> list[str]:
+        """What is measured, in the order of the first score; the first one decides."""
+        return [name for name in (self._rows[0] if self._rows else ()) if name not in _KEYS]
 
-    def last(self, way: str, measure: str = "accuracy") -> float:
-        """The score of `way` that was added last."""
-        return float(next(row[measure] for row in reversed(self._rows) if row["way"] == way))
+    def add(self, data: str, way: str, seed: int, score: Score | Mapping[str, float]) -> None:
+        """Note one score, or the values of measures of one's own by name; the names are those of the first score."""
+        values = asdict(score) if isinstance(score, Score) else {name: float(value) for name, value in score.items()}
+        if self._rows and set(values) != set(self.measures):
+            raise ValueError(f"{way} was measured by {', '.join(values)}, the others by {', '.join(self.measures)}")
+        self._rows.append({"data": data, "way": way, "seed": seed, **values})
+
+    def last(self, way: str, measure: str | None = None) -> float:
+        """The score of `way` that was added last, by the first measure unless another is named."""
+        return float(next(row[measure or self.measures[0]] for row in reversed(self._rows) if row["way"] == way))
 
     def frame(self) -> pd.DataFrame:
         """All scores: a row each, columns data, way, seed and the measures."""
-        return pd.DataFrame(self._rows, columns=["data", "way", "seed", *MEASURES])
+        return pd.DataFrame(self._rows, columns=[*_KEYS, *self.measures])
 
     def means(self) -> pd.DataFrame:
         """Mean over the seeds; index (data, way) in the order of adding."""
-        return self.frame().groupby(["data", "way"], sort=False)[list(MEASURES)].mean()
+        return self.frame().groupby(["data", "way"], sort=False)[self.measures].mean()
 
     def spreads(self) -> pd.DataFrame:
         """Standard deviation over the seeds (of the sample, NaN for a single seed); same index as `means`."""
-        return self.frame().groupby(["data", "way"], sort=False)[list(MEASURES)].std()
+        return self.frame().groupby(["data", "way"], sort=False)[self.measures].std()
 
     def table(self) -> pd.DataFrame:
-        """`mean ± spread` as text, for people."""
-        means, spreads = self.means(), self.spreads().fillna(0.0)
+        """`mean ± spread` as text, for people; the mean alone where there is one seed."""
+        means, spreads = self.means(), self.spreads()
         return pd.DataFrame(
-            {
-                name: [f"{m:.3f} ± {s:.3f}" for m, s in zip(means[name], spreads[name], strict=True)]
-                for name in MEASURES
-            },
+            {name: [_shown(m, s) for m, s in zip(means[name], spreads[name], strict=True)] for name in self.measures},
             index=means.index,
         )
 
     def shortfalls(self) -> dict[str, str]:
         """Data sets on which the swarm is more than `TOLERANCE` below the best single node, with a sentence each."""
         found = {}
-        accuracy = self.means()["accuracy"]
-        for data in dict.fromkeys(accuracy.index.get_level_values("data")):
-            ways = accuracy[data]
+        if not self._rows:
+            return {}
+        values = self.means()[self.measures[0]]
+        for data in dict.fromkeys(values.index.get_level_values("data")):
+            ways = values[data]
             single = ways.drop(labels=["swarm", "central"], errors="ignore")
             if ways["swarm"] < single.max() - TOLERANCE:
                 best = f"{single.idxmax()} alone has {single.max():.3f}"
@@ -114,6 +124,10 @@ def _logits(framework: Framework, model: Any, x: Floats) -> npt.NDArray[np.float
     model.eval()
     with torch.no_grad():
         return np.asarray(model(torch.from_numpy(x)).numpy(), dtype=np.float64)
+
+
+def _shown(mean: float, spread: float) -> str:
+    return f"{mean:.3f}" if np.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
 
 
 def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
