@@ -109,8 +109,10 @@ class Vault:
         await asyncio.to_thread(self._checkpoints.keep, result_ids)
 
     def disk(self) -> tuple[StoredModel, ...]:
-        """What the checkpoints hold."""
-        return tuple(StoredModel(c.result_id, c.root, c.round, c.batches) for c in self._checkpoints.stored())
+        """What the checkpoints hold, every byte of it checked: what is named here is never asked of a peer."""
+        self._checkpoints.clean()
+        sound = self._checkpoints.sound(self.layout)
+        return tuple(StoredModel(c.result_id, c.root, c.round, c.batches) for c in sound)
 
     def _known_layout(self) -> Layout:
         if self.layout is None:
