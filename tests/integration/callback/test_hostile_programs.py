@@ -30,8 +30,9 @@ from swarm_lab.callback import messages as m
 from swarm_lab.callback.link import Segment, _Present
 link = _Present.link
 raw = link._socket
+V = m.PROTOCOL
 layout = (m.TensorSpec("w", "F32", (4,)), m.TensorSpec("n", "I64", ()))
-hello = m.Hello(m.PROTOCOL, "0", "torch", os.getpid(), {}, layout)
+hello = m.Hello(V, "0", "torch", os.getpid(), {}, layout)
 def begin():
     link.send(hello)
     welcome = link.receive()
@@ -66,9 +67,9 @@ async def ended(member, limit: float = 20.0):
         ("link.send(hello); link.send(hello); time.sleep(60)", "sent hello while it was greeted"),
         ("link.send(m.Sync('begin', 0, 0)); time.sleep(60)", "sent sync while it was connected"),
         ("raw.sendall(m.encode(m.Release(True))); time.sleep(60)", "no message of the link"),
-        ("link.send(m.Hello(m.PROTOCOL, '0', 'torch', 1, {}, ())); time.sleep(60)", "wants 0 tensors"),
+        ("link.send(m.Hello(V, '0', 'torch', 1, {}, ())); time.sleep(60)", "wants 0 tensors"),
         (
-            "link.send(m.Hello(m.PROTOCOL, '0', 'torch', 1, {}, (m.TensorSpec('w', 'F32', (2**45,)),))); time.sleep(60)",
+            "link.send(m.Hello(V, '0', 'torch', 1, {}, (m.TensorSpec('w', 'F32', (2**45,)),))); time.sleep(60)",
             "has a model of",
         ),
     ],
@@ -267,7 +268,7 @@ async def test_a_refused_program_fails_with_the_nodes_reason(raw):
 
 
 async def test_a_model_that_does_not_fit_is_refused_with_its_size(raw):
-    source = "link.send(m.Hello(m.PROTOCOL, '0', 'torch', 1, {}, (m.TensorSpec('w', 'F32', (2**33,)),))); print(link.receive())"
+    source = "link.send(m.Hello(V, '0', 'torch', 1, {}, (m.TensorSpec('w', 'F32', (2**33,)),))); print(link.receive())"
     member = await raw(source)
     await member.program.hello(20)
     with pytest.raises(ModelTooLarge, match="34359738368 bytes"):
