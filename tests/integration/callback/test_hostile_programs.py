@@ -29,8 +29,7 @@ import os, sys, time
 from swarm_lab.callback import messages as m
 from swarm_lab.callback.link import Segment, _Present
 link = _Present.link
-raw = link._socket
-V = m.PROTOCOL
+raw, V = link._socket, m.PROTOCOL
 layout = (m.TensorSpec("w", "F32", (4,)), m.TensorSpec("n", "I64", ()))
 hello = m.Hello(V, "0", "torch", os.getpid(), {}, layout)
 def begin():
