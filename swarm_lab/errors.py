@@ -121,7 +121,7 @@ class SupervisorFailed(SwarmLabError):
 
 
 class NoFramework(SwarmLabError):
-    """Neither PyTorch nor Keras is installed."""
+    """None of PyTorch, Keras and scikit-learn is installed."""
 
     code = "SWL-111"
     title = "no ML framework is installed"

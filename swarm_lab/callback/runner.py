@@ -37,6 +37,9 @@ def warm_up(framework: str) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         importlib.import_module("tensorflow")
         importlib.import_module("swarm_lab.callback.keras")
+    elif framework == "sklearn":
+        for name in ("linear_model", "neural_network", "cluster", "metrics", "preprocessing"):
+            importlib.import_module(f"sklearn.{name}")
 
 
 def prepare(framework: str, seed: int | None, threads: int | None) -> None:
@@ -63,6 +66,8 @@ def prepare(framework: str, seed: int | None, threads: int | None) -> None:
             threading.set_inter_op_parallelism_threads(threads)
         if seed is not None:
             sys.modules["keras"].utils.set_random_seed(seed % 2**32)
+    elif framework == "sklearn" and threads is not None:
+        sys.modules["threadpoolctl"].threadpool_limits(threads)
 
 
 def run(program: str, arguments: list[str]) -> int:

@@ -37,7 +37,7 @@ class SwarmFacts(BaseModel):
     name: str
     trust_domain: str
     run_dir: Path
-    framework: Literal["torch", "keras"]
+    framework: Literal["torch", "keras", "sklearn"]
     cold: bool = False
     created: float
     nodes: tuple[NodeFacts, ...]

@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 
 _LOOK_S = 0.15
 _LOCK_LIMIT_S = 10.0
-_PACKAGES: dict[Framework, str] = {"torch": "torch", "keras": "keras"}
+_PACKAGES: dict[Framework, str] = {"torch": "torch", "keras": "keras", "sklearn": "sklearn"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +117,11 @@ def room(paths: SwarmPaths) -> Iterator[None]:
 
 
 def installed_framework() -> Framework:
-    """The ML framework of this environment, PyTorch where both are; raises `NoFramework`."""
+    """The ML framework of this environment: PyTorch, else Keras, else scikit-learn; raises `NoFramework`."""
     for framework, package in _PACKAGES.items():
         if importlib.util.find_spec(package) is not None:
             return framework
-    raise NoFramework("neither torch nor keras is installed in this environment")
+    raise NoFramework("none of torch, keras and scikit-learn is installed in this environment")
 
 
 def _check_framework(framework: Framework) -> None:

@@ -46,7 +46,7 @@ class UpOptions(Options):
     sl: Annotated[int | None, Field(ge=1, le=64, description="nodes that learn (seats) [4]")] = None
     sn: Annotated[int | None, Field(ge=1, le=16, description="SN nodes, the sentinel among them [2]")] = None
     framework: Annotated[
-        Literal["torch", "keras"] | None, Field(description="ML framework of the swarm [the one installed]")
+        Literal["torch", "keras", "sklearn"] | None, Field(description="ML framework of the swarm [the one installed]")
     ] = None
     file: Annotated[Path | None, Flag("-f", names="file"), Field(description="YAML file that describes the swarm")] = (
         None

@@ -12,7 +12,7 @@ from swarm_lab.identity.ids import SpiffeId
 CONFIG_VERSION = 1
 
 Kind = Literal["license", "identity", "chain", "sentinel", "sn", "sl", "seats", "swci"]
-Framework = Literal["torch", "keras"]
+Framework = Literal["torch", "keras", "sklearn"]
 
 ROLES: dict[str, str] = {
     "license": "license",

@@ -57,7 +57,7 @@ class TrainingRules(BaseModel):
     grace: float = Field(default=1.0, ge=0, le=1000)
     absent_s: float = Field(default=3600.0, gt=0)
     start_s: float = Field(default=60.0, gt=0)
-    platform: Literal["torch", "keras"] = "torch"
+    platform: Literal["torch", "keras", "sklearn"] = "torch"
     program: str = Field(description="digest of the program's files, 64 hex characters", pattern=r"^[0-9a-f]{64}$")
 
     @model_validator(mode="after")
