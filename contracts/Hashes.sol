@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-/// @notice What a node signs at its sync point. `loss` and `metric` are bits of an IEEE-754 float64, NaN = absent.
+/// @notice What a node signs at its sync point. Losses and metrics are bits of an IEEE-754 float64, NaN = absent, all on
+/// the node's own validation data: `loss` and `metric` of the merged model that its interval started from, `localLoss`
+/// and `localMetric` of what it contributes, its own model before the merge.
 struct CheckIn {
     bytes32 training;
     uint64 round;
@@ -13,6 +15,8 @@ struct CheckIn {
     bool done;
     uint64 loss;
     uint64 metric;
+    uint64 localLoss;
+    uint64 localMetric;
     uint64 steps;
 }
 
@@ -25,6 +29,8 @@ struct Participant {
     bool done;
     uint64 loss;
     uint64 metric;
+    uint64 localLoss;
+    uint64 localMetric;
     uint64 steps;
 }
 
@@ -42,13 +48,13 @@ struct Result {
 /// @title EIP-712 struct hashes of what nodes sign.
 library Hashes {
     bytes32 internal constant CHECK_IN_TYPE = keccak256(
-        "CheckIn(bytes32 training,uint64 round,bytes32 prev,address node,uint64 incarnation,uint32 weight,bytes32 root,bool done,uint64 loss,uint64 metric,uint64 steps)"
+        "CheckIn(bytes32 training,uint64 round,bytes32 prev,address node,uint64 incarnation,uint32 weight,bytes32 root,bool done,uint64 loss,uint64 metric,uint64 localLoss,uint64 localMetric,uint64 steps)"
     );
     bytes32 internal constant PARTICIPANT_TYPE = keccak256(
-        "Participant(address node,uint64 incarnation,uint32 weight,bytes32 root,bool done,uint64 loss,uint64 metric,uint64 steps)"
+        "Participant(address node,uint64 incarnation,uint32 weight,bytes32 root,bool done,uint64 loss,uint64 metric,uint64 localLoss,uint64 localMetric,uint64 steps)"
     );
     bytes32 internal constant RESULT_TYPE = keccak256(
-        "Result(bytes32 training,uint64 round,bytes32 prev,Participant[] participants,bool end,uint32 next,bytes32 model)Participant(address node,uint64 incarnation,uint32 weight,bytes32 root,bool done,uint64 loss,uint64 metric,uint64 steps)"
+        "Result(bytes32 training,uint64 round,bytes32 prev,Participant[] participants,bool end,uint32 next,bytes32 model)Participant(address node,uint64 incarnation,uint32 weight,bytes32 root,bool done,uint64 loss,uint64 metric,uint64 localLoss,uint64 localMetric,uint64 steps)"
     );
 
     /// @dev The fields are all of 32 bytes, so `abi.encode` of the struct is their concatenation, as EIP-712 wants it.

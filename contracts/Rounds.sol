@@ -19,6 +19,7 @@ contract Rounds is EIP712 {
         bool left;
         bool failed;
         bool removed;
+        bool listed;
     }
 
     struct Committed_ {
@@ -49,6 +50,7 @@ contract Rounds is EIP712 {
         bytes32 indexed training, uint64 indexed round, bytes32 id, Result result, address[] voters, bytes[] votes
     );
     event Restarted(bytes32 indexed training, uint64 rounds);
+    event Resumed(bytes32 indexed training, uint64 rounds, address by);
 
     error NotAllowed(address account, Kind kind);
     error NotRegistered(address node);
@@ -57,6 +59,7 @@ contract Rounds is EIP712 {
     error NodeRemoved(address node);
     error TrainingNotRunning(State state);
     error TrainingEnded(uint64 round);
+    error NothingToResume(uint64 round);
     error RoundTaken(uint64 round, bytes32 id);
     error NotTheNextRound(uint64 head, uint64 round);
     error OtherHistory(bytes32 head, bytes32 prev);
@@ -92,8 +95,7 @@ contract Rounds is EIP712 {
         bytes32 hashed = keccak256(bytes(nonce));
         bool present = m.incarnation > m.resetAt;
         if (present && !m.left && m.nonce == hashed) return;
-        // A node that left before it ever announced itself is in the list already.
-        if (!present && !m.left) _trainings[training].members.push(msg.sender);
+        _list(training, m);
         m.incarnation += 1;
         m.nonce = hashed;
         m.left = false;
@@ -107,7 +109,7 @@ contract Rounds is EIP712 {
         if (m.left) return;
         if (m.incarnation <= m.resetAt) {
             if (!trainings.isAssigned(training, msg.sender)) revert NotAMember(msg.sender);
-            _trainings[training].members.push(msg.sender);
+            _list(training, m);
         }
         m.left = true;
         m.failed = bytes(reason).length > 0;
@@ -175,9 +177,25 @@ contract Rounds is EIP712 {
             m.left = false;
             m.failed = false;
             m.removed = false;
+            m.listed = false;
         }
         delete _trainings[training];
         trainings.reopen(training, msg.sender);
+    }
+
+    /// @notice After its nodes failed, left, or an operator closed it: the same training goes on after its head. Who was
+    /// in is missed again instead of gone, and may announce itself; who was removed stays out. For one that still runs
+    /// this only forgives those that left. A last round stays the last.
+    function resume(bytes32 training) external onlyAdmin {
+        Training storage t = _trainings[training];
+        if (t.ended) revert NothingToResume(t.head);
+        trainings.resume(training, msg.sender);
+        for (uint256 i = 0; i < t.members.length; i++) {
+            Member storage m = _members[training][t.members[i]];
+            m.left = false;
+            m.failed = false;
+        }
+        emit Resumed(training, t.head, msg.sender);
     }
 
     /// @return round The last committed round, 0 if none. @return id Its result id. @return ended No more may come.
@@ -258,6 +276,13 @@ contract Rounds is EIP712 {
             address signer = ECDSA.recover(digest, votes[i]);
             if (signer != voters[i]) revert ForgedVote(voters[i], signer);
         }
+    }
+
+    /// @dev A node that left before it ever announced itself is in the list already.
+    function _list(bytes32 training, Member storage m) private {
+        if (m.listed) return;
+        m.listed = true;
+        _trainings[training].members.push(msg.sender);
     }
 
     function _member(bytes32 training, address node) private view returns (Member storage found) {

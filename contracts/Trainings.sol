@@ -21,6 +21,7 @@ enum EndRule {
 }
 
 /// @notice What all nodes of a training must agree on. `model` is a digest of its tensors' names, dtypes and shapes.
+/// `earlyStopping`: rounds without a better validation loss after which the training ends, 0 = never.
 struct Terms {
     string platform;
     uint32 minPeers;
@@ -29,6 +30,8 @@ struct Terms {
     EndRule endRule;
     uint8 witness;
     string model;
+    bool adaptive;
+    uint32 earlyStopping;
 }
 
 /// @notice Latest performance of one node. `loss` and `metric` are the bits of an IEEE-754 float64, NaN = absent.
@@ -56,7 +59,8 @@ struct Info {
     string reason;
 }
 
-/// @title Training contracts, in the order of their creation: each node's queue is what names it and is not over.
+/// @title Training contracts: each node's queue is what names it and is not over, in the order of creation; a training
+/// that is resumed or reset goes to the end, or a node that is in the middle of another would be called away from it.
 /// @notice A training's key is keccak256 of its name. The first node that registers fixes the terms; the first that
 /// registers any training fixes the ML platform of the network.
 contract Trainings is AccessControl {
@@ -67,6 +71,9 @@ contract Trainings is AccessControl {
     address public platformBy;
 
     bytes32[] private _order;
+    bytes32[] private _queue;
+    /// @dev Number of a training's valid entry in `_queue`, counted from 1.
+    mapping(bytes32 training => uint256) private _place;
     mapping(bytes32 training => Info) private _infos;
     mapping(bytes32 training => mapping(address node => bool)) private _assigned;
     mapping(bytes32 training => mapping(address node => bool)) private _registered;
@@ -78,6 +85,7 @@ contract Trainings is AccessControl {
     event Performance(bytes32 indexed training, address indexed node, Perf perf);
     event Over(bytes32 indexed training, State state, string reason);
     event Reset(bytes32 indexed training, address by);
+    event Resumed(bytes32 indexed training, address by);
 
     error NotAllowed(address account, Kind kind);
     error NotALearner(address account);
@@ -121,6 +129,7 @@ contract Trainings is AccessControl {
         t.asked = asked;
         t.creator = msg.sender;
         _order.push(training);
+        _enqueue(training);
         emit Created(training, name, msg.sender);
         for (uint256 i = 0; i < nodes.length; i++) _assign(training, t, nodes[i]);
     }
@@ -190,7 +199,18 @@ contract Trainings is AccessControl {
         delete t.fixedBy;
         delete t.reason;
         t.state = State.Created;
+        _enqueue(training);
         emit Reset(training, by);
+    }
+
+    /// @notice A training that failed or was closed goes on as it was. `Rounds.resume` calls it after its own part.
+    function resume(bytes32 training, address by) external onlyRole(ROUNDS_ROLE) {
+        Info storage t = _known(training);
+        if (t.state < State.Finished) return;
+        t.state = t.fixedBy == address(0) ? State.Created : State.Running;
+        delete t.reason;
+        _enqueue(training);
+        emit Resumed(training, by);
     }
 
     function count() external view returns (uint256) {
@@ -209,18 +229,18 @@ contract Trainings is AccessControl {
         return _known(training);
     }
 
-    /// @return found The trainings that are not over, oldest first; `node` zero means of all nodes.
+    /// @return found The trainings that are not over, first come first; `node` zero means of all nodes.
     function queue(address node) external view returns (Info[] memory found) {
-        bool[] memory wanted = new bool[](_order.length);
+        bool[] memory wanted = new bool[](_queue.length);
         uint256 length = 0;
-        for (uint256 i = 0; i < _order.length; i++) {
-            wanted[i] = _infos[_order[i]].state < State.Finished
-                && (node == address(0) || _assigned[_order[i]][node]);
+        for (uint256 i = 0; i < _queue.length; i++) {
+            wanted[i] = _place[_queue[i]] == i + 1 && _infos[_queue[i]].state < State.Finished
+                && (node == address(0) || _assigned[_queue[i]][node]);
             if (wanted[i]) length++;
         }
         found = new Info[](length);
         uint256 next = 0;
-        for (uint256 i = 0; i < _order.length; i++) if (wanted[i]) found[next++] = _infos[_order[i]];
+        for (uint256 i = 0; i < _queue.length; i++) if (wanted[i]) found[next++] = _infos[_queue[i]];
     }
 
     function isAssigned(bytes32 training, address node) external view returns (bool) {
@@ -256,6 +276,11 @@ contract Trainings is AccessControl {
         emit Assigned(training, node);
     }
 
+    function _enqueue(bytes32 training) private {
+        _queue.push(training);
+        _place[training] = _queue.length;
+    }
+
     function _known(bytes32 training) private view returns (Info storage found) {
         found = _infos[training];
         if (found.state == State.None) revert UnknownTraining(training);
@@ -284,6 +309,11 @@ contract Trainings is AccessControl {
         _mustAgree("witness", terms.witness, info_.fixedBy, offered.witness);
         _mustBeSame("merge_method", terms.mergeMethod, info_.fixedBy, offered.mergeMethod);
         _mustBeSame("model", terms.model, info_.fixedBy, offered.model);
+        if (terms.adaptive != offered.adaptive) {
+            (string memory ours, string memory theirs) = offered.adaptive ? ("false", "true") : ("true", "false");
+            revert TermsDiffer("use_adaptive_sync", ours, info_.fixedBy, theirs, msg.sender);
+        }
+        _mustAgree("early_stopping", terms.earlyStopping, info_.fixedBy, offered.earlyStopping);
     }
 
     function _mustAgree(string memory term, uint256 ours, address by, uint256 offered) private view {

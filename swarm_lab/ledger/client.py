@@ -19,6 +19,7 @@ from swarm_lab.ledger.records import (
     TrainingInfo,
     TrainingState,
     certificate_call,
+    numbers,
     signature_bytes,
 )
 from swarm_lab.ledger.refusals import refusal
@@ -137,13 +138,21 @@ class Ledger:
         """Back to the state after its creation (operator or SN); only when it is over or nobody has registered."""
         return await self._send("Rounds", "reset", _key(training))
 
+    async def resume(self, training: str) -> Receipt:
+        """Let a training that failed, was left or was closed go on after its last round (operator or SN).
+
+        Nodes that had left may announce themselves again; it comes to the end of the queue. One that still runs is
+        left as it is. Raises `LedgerRefused` (`NothingToResume`) when its last round was the closing one.
+        """
+        return await self._send("Rounds", "resume", _key(training))
+
     async def info(self, training: str) -> TrainingInfo:
         """A training contract; raises `LedgerRefused` (`UnknownTraining`)."""
         (found,) = await self._call("Trainings", "info", _key(training))
         return TrainingInfo.decoded(found)
 
     async def queue(self, node: str | None = None) -> list[TrainingInfo]:
-        """The trainings that are not over, oldest first: of one account, or of all."""
+        """The trainings that are not over, first come first: of one account, or of all."""
         (found,) = await self._call("Trainings", "queue", node or ZERO_ADDRESS)
         return [TrainingInfo.decoded(one) for one in found]
 
@@ -183,7 +192,7 @@ class Ledger:
             c = signed.check_in
             digests = bytes.fromhex(c.training), bytes.fromhex(c.prev), bytes.fromhex(c.root)
             head = (digests[0], c.round, digests[1], c.node, c.incarnation, c.weight, digests[2])
-            arguments += [(*head, c.done, c.loss, c.metric, c.steps), signature_bytes(signed.signature)]
+            arguments += [(*head, c.done, *numbers(c)), signature_bytes(signed.signature)]
         return await self._send("Rounds", "report", *arguments)
 
     async def view(self, training: str) -> LedgerView:

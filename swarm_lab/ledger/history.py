@@ -47,6 +47,8 @@ class History:
             self._left[node] = fields["reason"]
         elif name == "Removed":
             self._removed[node] = fields["reason"]
+        elif name == "Resumed":
+            self._left.clear()
         elif name == "Restarted":
             self._clear()
             self.resets += 1

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from swarm_lab.rounds.messages import ABSENT, Certificate, Participant, Result, Vote, bits, number
+from swarm_lab.rounds.messages import ABSENT, Certificate, CheckIn, Participant, Result, Vote, bits, number
 
 TrainingState = Literal["created", "running", "finished", "stopped", "failed"]
 
@@ -29,7 +29,8 @@ class Contracts:
 class Terms:
     """What all nodes of a training must agree on. `min_peers` or `sync_frequency` 0, "" = the program says.
 
-    `model` is the digest of the model's layout: names, dtypes and shapes.
+    `model` is the digest of the model's layout: names, dtypes and shapes. `adaptive`: the interval follows the
+    validation loss. `early_stopping`: rounds without a better one after which the training ends, 0 = never.
     """
 
     platform: str = ""
@@ -39,17 +40,20 @@ class Terms:
     end_rule: Literal["all", "min_peers"] = "all"
     witness: int = 0
     model: str = ""
+    adaptive: bool = False
+    early_stopping: int = 0
 
     def encoded(self) -> tuple[Any, ...]:
         """As the contract takes it."""
         rule = END_RULES.index(self.end_rule)
-        return self.platform, self.min_peers, self.sync_frequency, self.merge_method, rule, self.witness, self.model
+        head = self.platform, self.min_peers, self.sync_frequency, self.merge_method, rule, self.witness
+        return *head, self.model, self.adaptive, self.early_stopping
 
     @classmethod
     def decoded(cls, found: Sequence[Any]) -> Terms:
         """As the contract gives it."""
-        platform, min_peers, sync, method, rule, witness, model = found
-        return cls(platform, min_peers, sync, method, END_RULES[rule], witness, model)
+        platform, min_peers, sync, method, rule, *rest = found
+        return cls(platform, min_peers, sync, method, END_RULES[rule], *rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,19 +155,23 @@ def certificate_call(certificate: Certificate) -> tuple[Any, ...]:
 def encode_result(r: Result) -> tuple[Any, ...]:
     """A result as the contract takes it."""
     participants = [
-        (p.node, p.incarnation, p.weight, bytes.fromhex(p.root), p.done, p.loss, p.metric, p.steps)
-        for p in r.participants
+        (p.node, p.incarnation, p.weight, bytes.fromhex(p.root), p.done, *numbers(p)) for p in r.participants
     ]
     training, prev, model = bytes.fromhex(r.training), bytes.fromhex(r.prev), bytes.fromhex(r.model)
     return training, r.round, prev, participants, r.end, r.next, model
+
+
+def numbers(p: Participant | CheckIn) -> tuple[int, ...]:
+    """What a node measured, in the contract's order."""
+    return p.loss, p.metric, p.local_loss, p.local_metric, p.steps
 
 
 def decode_certificate(result: Sequence[Any], voters: Sequence[str], votes: Sequence[bytes]) -> Certificate:
     """A certificate from the log of `Committed`."""
     training, round_, prev, participants, end, next_, model = result
     members = tuple(
-        Participant(node, incarnation, weight, root.hex(), done, loss, metric, steps)
-        for node, incarnation, weight, root, done, loss, metric, steps in participants
+        Participant(node, incarnation, weight, root.hex(), *rest)
+        for node, incarnation, weight, root, *rest in participants
     )
     decoded = Result(training.hex(), round_, prev.hex(), members, end, next_, model.hex())
     return Certificate(decoded, tuple(Vote(v, s.hex()) for v, s in zip(voters, votes, strict=True)))

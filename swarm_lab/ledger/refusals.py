@@ -20,6 +20,7 @@ _SENTENCES = {
     "TrainingOver": "the training is over",
     "TrainingNotRunning": "the training is not running",
     "StillRunning": "the training is still running",
+    "NothingToResume": "round {round} was the last of this training: there is nothing to resume",
     "NodeRemoved": "{node} was removed from this training",
     "NotAMember": "{node} has not announced itself to this training",
     "TrainingEnded": "round {round} was the last of this training",

@@ -19,12 +19,12 @@ from swarm_lab.rounds.messages import CheckIn, Participant, Plan, Result
 
 _PARTICIPANT = (
     "Participant(address node,uint64 incarnation,uint32 weight,bytes32 root,bool done,"
-    "uint64 loss,uint64 metric,uint64 steps)"
+    "uint64 loss,uint64 metric,uint64 localLoss,uint64 localMetric,uint64 steps)"
 )
 PARTICIPANT_TYPE = keccak(_PARTICIPANT.encode())
 CHECK_IN_TYPE = keccak(
     b"CheckIn(bytes32 training,uint64 round,bytes32 prev,address node,uint64 incarnation,uint32 weight,"
-    b"bytes32 root,bool done,uint64 loss,uint64 metric,uint64 steps)"
+    b"bytes32 root,bool done,uint64 loss,uint64 metric,uint64 localLoss,uint64 localMetric,uint64 steps)"
 )
 RESULT_TYPE = keccak(
     b"Result(bytes32 training,uint64 round,bytes32 prev,Participant[] participants,bool end,uint32 next,"
@@ -190,7 +190,7 @@ def plan_hash(p: Plan) -> bytes:
 
 def _participant_fields(p: CheckIn | Participant) -> bytes:
     head = _address(p.node) + _uint(p.incarnation) + _uint(p.weight) + bytes.fromhex(p.root) + _uint(p.done)
-    return head + _uint(p.loss) + _uint(p.metric) + _uint(p.steps)
+    return head + b"".join(map(_uint, (p.loss, p.metric, p.local_loss, p.local_metric, p.steps)))
 
 
 def _uint(value: int) -> bytes:

@@ -8,6 +8,7 @@ is always relative to the base that the machine believes in.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ SETTLED = Settled()
 class Arrival:
     """The program has parked. `contribution`: its weights now; None if they are those of its last arrival.
 
-    `loss` and `metric` are of the model that it was given last, NaN where it could not measure them.
+    `loss` and `metric` are of the model that it was given last, `local_loss` and `local_metric` of its weights now; NaN
+    where it could not measure them.
     """
 
     reason: Literal["begin", "interval", "end", "attention"]
@@ -41,6 +43,8 @@ class Arrival:
     loss: float
     metric: float
     contribution: Buffer | None
+    local_loss: float = math.nan
+    local_metric: float = math.nan
 
 
 class Port(Protocol):
@@ -167,6 +171,8 @@ class Pilot:
                 metric=arrival.metric,
                 steps=arrival.batches - self._base_batches,
                 batches=arrival.batches,
+                local_loss=arrival.local_loss,
+                local_metric=arrival.local_metric,
             )
         )
 

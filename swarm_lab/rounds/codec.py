@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from swarm_lab.rounds import messages as m
 
-MAX_BYTES: Final = 64 * 1024 + 512 * m.MAX_NODES
+MAX_BYTES: Final = 64 * 1024 + 640 * m.MAX_NODES
 """No control message is longer; blocks and models do not travel in one."""
 
 _ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {

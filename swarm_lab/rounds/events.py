@@ -6,6 +6,7 @@ never sees a tensor. `base` is always the root of the model that an interval sta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -147,7 +148,8 @@ class SyncPoint:
     """The program is parked at its sync point (`done`: for good) with contribution `root`, trained from `base`.
 
     `base` = root of the last Load that it took; before the first, of its initial weights. Loss and metric: of the model
-    that the interval started from, on this node's data; NaN = absent. `steps`: batches in it, rebased ones included.
+    that the interval started from, on this node's data; local ones: of the contribution; NaN = absent. `steps`: batches
+    in it, rebased ones included.
     """
 
     now: float
@@ -158,6 +160,8 @@ class SyncPoint:
     metric: float
     steps: int
     batches: int
+    local_loss: float = math.nan
+    local_metric: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

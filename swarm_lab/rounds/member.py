@@ -68,6 +68,8 @@ class Member:
                 done=program.done,
                 loss=program.loss,
                 metric=program.metric,
+                local_loss=program.local_loss,
+                local_metric=program.local_metric,
                 steps=program.steps,
             )
             state.check_in = SignedCheckIn(check_in, desk.signer.sign_check_in(check_in))

@@ -1,8 +1,10 @@
 """Messages of a round: what nodes sign, what they send one another, and the bounds that a received one must keep.
 
 The first four classes are the EIP-712 structs of the `Rounds` contract, field by field. Digests (training, result and
-tensor roots) are 64 lower-case hex characters, node ids are lower-case Ethereum addresses, signatures are hex. Loss and
-metric are IEEE-754 bits in an int (`bits`, `number`): two equal check-ins then compare equal, which NaN would spoil.
+tensor roots) are 64 lower-case hex characters, node ids are lower-case Ethereum addresses, signatures are hex. Losses
+and metrics are IEEE-754 bits in an int (`bits`, `number`): two equal check-ins then compare equal, which NaN would
+spoil. `loss` and `metric` are of the merged model that the interval started from, `local_loss` and `local_metric` of
+the contribution, before the merge: all four on the node's own validation data.
 
 The annotated types carry the bounds; `codec` enforces them on bytes from outside. Inside, they cost nothing.
 
@@ -69,6 +71,8 @@ class Participant:
     done: bool
     loss: UInt64 = ABSENT
     metric: UInt64 = ABSENT
+    local_loss: UInt64 = ABSENT
+    local_metric: UInt64 = ABSENT
     steps: UInt64 = 0
 
 
@@ -88,12 +92,23 @@ class CheckIn:
     done: bool
     loss: UInt64 = ABSENT
     metric: UInt64 = ABSENT
+    local_loss: UInt64 = ABSENT
+    local_metric: UInt64 = ABSENT
     steps: UInt64 = 0
 
     def participant(self) -> Participant:
         """The same, without what all check-ins of a round share."""
         return Participant(
-            self.node, self.incarnation, self.weight, self.root, self.done, self.loss, self.metric, self.steps
+            self.node,
+            self.incarnation,
+            self.weight,
+            self.root,
+            self.done,
+            self.loss,
+            self.metric,
+            self.local_loss,
+            self.local_metric,
+            self.steps,
         )
 
 
@@ -272,7 +287,19 @@ class PlanMessage:
         """The check-in that the entry's node must have signed."""
         p, e = self.plan, entry.participant
         return CheckIn(
-            p.training, p.round, p.prev, e.node, e.incarnation, e.weight, e.root, e.done, e.loss, e.metric, e.steps
+            p.training,
+            p.round,
+            p.prev,
+            e.node,
+            e.incarnation,
+            e.weight,
+            e.root,
+            e.done,
+            e.loss,
+            e.metric,
+            e.local_loss,
+            e.local_metric,
+            e.steps,
         )
 
 
@@ -347,9 +374,10 @@ def plan_content(
 ) -> Digest:
     """Digest of what a plan says: SHA-256 over a compact JSON list. Two plans with one number differ in it."""
     signed = [
-        [p.node, p.incarnation, p.weight, p.root, p.done, p.loss, p.metric, p.steps, e.signature]
+        [p.node, p.incarnation, p.weight, p.root, p.done, *measured, p.steps, e.signature]
         for e in entries
         for p in (e.participant,)
+        for measured in ((p.loss, p.metric, p.local_loss, p.local_metric),)
     ]
     body = [signed, [[x.node, x.reason] for x in left_out], end, next_interval, model]
     return hashlib.sha256(json.dumps(body, separators=(",", ":")).encode()).hexdigest()

@@ -28,7 +28,7 @@ class Program:
         """When the present interval started."""
         self.counted_from = 0
         """Batches that were done when its work last entered a round, or was lost."""
-        self.loss = self.metric = ABSENT
+        self.loss = self.metric = self.local_loss = self.local_metric = ABSENT
         self.steps = 0
 
     def on_ready(self, event: ProgramReady) -> None:
@@ -47,6 +47,7 @@ class Program:
             self.root = event.root
             self.desk.have.add(event.root)
             self.loss, self.metric, self.steps = bits(event.loss), bits(event.metric), event.steps
+            self.local_loss, self.local_metric = bits(event.local_loss), bits(event.local_metric)
         if event.done and not self.done:
             self.done, self.owed = True, counts
             if counts:

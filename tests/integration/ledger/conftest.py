@@ -18,7 +18,7 @@ from swarm_lab.ledger.records import Contracts, Terms
 from swarm_lab.ledger.signing import Domain, LedgerKey, result_id, sign_enrolment, training_key
 from swarm_lab.ledger.transport import HttpTransport
 from swarm_lab.nodes.chain import CHAIN_ID, command
-from swarm_lab.rounds.messages import GENESIS, Certificate, Participant, Result, Vote
+from swarm_lab.rounds.messages import GENESIS, Certificate, Participant, Result, Vote, bits
 
 TERMS = Terms("torch", min_peers=2, sync_frequency=16, merge_method="mean")
 
@@ -86,7 +86,8 @@ class Lab:
     def result(self, training: str, round_: int = 1, prev: str = GENESIS, size: int = 4, **changes: object) -> Result:
         done = bool(changes.pop("done", False))
         participants = tuple(
-            Participant(ledger.account, 1, 1, "33" * 32, done, steps=7) for ledger in self.learners[:size]
+            Participant(ledger.account, 1, 1, "33" * 32, done, bits(0.5), bits(0.9), bits(0.4), bits(0.95), 7)
+            for ledger in self.learners[:size]
         )
         made = Result(training_key(training), round_, prev, participants, False, 16, "44" * 32)
         return replace(made, **changes)  # type: ignore[arg-type]

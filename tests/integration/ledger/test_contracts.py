@@ -202,6 +202,10 @@ async def test_terms_are_fixed_by_the_first(lab: Any) -> None:
         await second.register(training, replace(terms, merge_method="krum"))
     with pytest.raises(TermsDiffer, match="model is bb on"):
         await second.register(training, replace(terms, model="bb"))
+    with pytest.raises(TermsDiffer, match=r"use_adaptive_sync is true on sl-\d and false on"):
+        await second.register(training, replace(terms, adaptive=True))
+    with pytest.raises(TermsDiffer, match=r"early_stopping is 5 on sl-\d and 0 on"):
+        await second.register(training, replace(terms, early_stopping=5))
     with pytest.raises(PlatformMixed, match=r"sl-\d comes with keras, but sl-\d registered first, with torch"):
         await second.register(training, replace(terms, platform="keras"))
     await second.register(training, terms)
@@ -252,6 +256,61 @@ async def test_reset_gives_a_fresh_training_that_old_certificates_do_not_fit(lab
     await refused(lab.learners[0].commit(before), "UnknownIncarnation")
     new = replace(before.result, participants=tuple(replace(p, incarnation=2) for p in before.result.participants))
     await lab.learners[0].commit(lab.certificate(new))
+
+
+async def test_what_failed_goes_on_after_its_head(lab: Any) -> None:
+    training = await lab.training()
+    ids = await lab.commit_rounds(training, 2)
+    for ledger in lab.learners:
+        await ledger.leave(training, "SWL-601")
+    assert (await lab.operator.info(training)).state == "failed"
+    later = await lab.training()
+    await refused(lab.learners[0].resume(training), "NotAllowed")
+    await lab.operator.resume(training)
+    info = await lab.operator.info(training)
+    assert (info.state, info.reason, info.terms.min_peers) == ("running", "", 2)
+    queue = [t.id for t in await lab.learners[0].queue(lab.learners[0].account)]
+    assert queue[-2:] == [later, training] and queue.count(training) == 1
+    view = await lab.learners[0].view(training)
+    assert view.left == {} and len(view.results) == 2
+    again = lab.learners[:3]
+    for ledger in again:
+        await ledger.announce(training, "second")
+    third = lab.result(training, 3, ids[-1], size=3)
+    members = tuple(replace(p, incarnation=2) for p in third.participants)
+    await again[0].commit(lab.certificate(replace(third, participants=members)))
+    view = await lab.operator.view(training)
+    assert len(view.results) == 3 and view.rosters[3] == frozenset(a.account for a in lab.learners)
+
+
+async def test_what_has_ended_or_never_was_is_not_resumed(lab: Any) -> None:
+    training = await lab.training()
+    await refused(lab.operator.resume("t-nothing"), "UnknownTraining")
+    await lab.operator.resume(training)  # it runs: nothing changes
+    assert (await lab.operator.info(training)).state == "running"
+    await lab.learners[0].commit(lab.certificate(lab.result(training, done=True, end=True)))
+    caught = await refused(lab.operator.resume(training), "NothingToResume")
+    assert "round 1 was the last" in caught.message
+    assert (await lab.operator.info(training)).state == "finished"
+
+
+async def test_who_failed_before_it_began_begins_after_all(lab: Any) -> None:
+    training = await lab.training(announce=False)
+    for ledger in lab.learners:
+        await ledger.leave(training, "SWL-601")
+    assert (await lab.operator.info(training)).state == "failed"
+    await lab.operator.resume(training)
+    assert (await lab.operator.info(training)).state == "created"
+    for ledger in lab.learners:
+        await ledger.register(training, Terms("torch", 2, 16, "mean"))
+        await ledger.announce(training, "first")
+    await lab.learners[0].leave(training, "SWL-601")
+    assert (await lab.operator.info(training)).state == "running"
+    await lab.operator.remove(training, lab.learners[1].account, "its site withdrew")
+    await lab.operator.resume(training)
+    view = await lab.operator.view(training)
+    assert view.left == {} and view.removed.keys() == {lab.learners[1].account}
+    await refused(lab.learners[1].announce(training, "again"), "NodeRemoved")
 
 
 async def test_enrolment_needs_proof_and_role(lab: Any) -> None:

@@ -40,6 +40,8 @@ PARTICIPANT = [
     ("bool", "done"),
     ("uint64", "loss"),
     ("uint64", "metric"),
+    ("uint64", "localLoss"),
+    ("uint64", "localMetric"),
     ("uint64", "steps"),
 ]
 HEAD = [("bytes32", "training"), ("uint64", "round"), ("bytes32", "prev")]
@@ -54,8 +56,9 @@ TYPES = {
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 addresses = st.binary(min_size=20, max_size=20).map(lambda b: "0x" + b.hex())
 u32, u64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
-participants = st.builds(Participant, addresses, u64, u32, digests, st.booleans(), u64, u64, u64)
-check_ins = st.builds(CheckIn, digests, u64, digests, addresses, u64, u32, digests, st.booleans(), u64, u64, u64)
+numbers = [u64] * 5
+participants = st.builds(Participant, addresses, u64, u32, digests, st.booleans(), *numbers)
+check_ins = st.builds(CheckIn, digests, u64, digests, addresses, u64, u32, digests, st.booleans(), *numbers)
 results = st.builds(
     Result, digests, u64, digests, st.lists(participants, max_size=5).map(tuple), st.booleans(), u32, digests
 )
@@ -85,7 +88,7 @@ def plain(struct: Any) -> dict[str, Any]:
     name = type(struct).__name__
     fields = {}
     for type_, field in TYPES[name]:
-        value = getattr(struct, field)
+        value = getattr(struct, {"localLoss": "local_loss", "localMetric": "local_metric"}.get(field, field))
         if type_ == "bytes32":
             value = bytes.fromhex(value)
         fields[field] = [plain(p) for p in value] if type_ == "Participant[]" else value

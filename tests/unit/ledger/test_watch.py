@@ -20,7 +20,8 @@ from swarm_lab.rounds.messages import GENESIS, Certificate, Participant, Result,
 DOMAIN = Domain(1, "0x" + "ab" * 20)
 KEYS = sorted((LedgerKey(bytes([n]) * 32) for n in (1, 2, 3)), key=lambda key: key.address)
 TRAINING = training_key("t-1")
-RESULT_TYPE = "(bytes32,uint64,bytes32,(address,uint64,uint32,bytes32,bool,uint64,uint64,uint64)[],bool,uint32,bytes32)"
+_PARTICIPANT = "(address,uint64,uint32,bytes32,bool,uint64,uint64,uint64,uint64,uint64)"
+RESULT_TYPE = f"(bytes32,uint64,bytes32,{_PARTICIPANT}[],bool,uint32,bytes32)"
 
 
 @dataclass

@@ -19,8 +19,9 @@ nodes = st.integers(0, 2**160 - 1).map(lambda n: f"0x{n:040x}")
 signatures = st.integers(0, 2**520 - 1).map(lambda n: f"{n:0130x}")
 u64, u32 = st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)
 seconds = st.floats(0, 1e9)
-participants = st.builds(m.Participant, nodes, u64, st.integers(0, 100), digests, st.booleans(), u64, u64, u64)
-check_ins = st.builds(m.CheckIn, digests, u64, digests, nodes, u64, st.integers(0, 100), digests, st.booleans(), u64)
+numbers, weights = [u64] * 5, st.integers(0, 100)
+participants = st.builds(m.Participant, nodes, u64, weights, digests, st.booleans(), *numbers)
+check_ins = st.builds(m.CheckIn, digests, u64, digests, nodes, u64, weights, digests, st.booleans(), *numbers)
 results = st.builds(
     m.Result, digests, u64, digests, st.lists(participants, min_size=1).map(tuple), st.booleans(), u32, digests
 )
