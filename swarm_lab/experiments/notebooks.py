@@ -1,4 +1,4 @@
-"""The quickstart for each framework: one source, `notebooks/quickstart.ipynb`; the Keras one is made from it.
+"""Where the notebooks are, and the quickstart for each framework: the Keras one is made from `quickstart.ipynb`.
 
 `python -m swarm_lab.experiments.notebooks` writes it again; a test holds the two together.
 """
@@ -22,9 +22,15 @@ NAMES: dict[Framework, str] = {"torch": "quickstart.ipynb", "keras": "quickstart
 
 def notebook_path(framework: Framework) -> Path:
     """The quickstart of a framework; raises `FileNotFoundError`."""
-    found = next((place / NAMES[framework] for place in _PLACES if (place / NAMES[framework]).is_file()), None)
+    return example_path(NAMES[framework].removesuffix(".ipynb"))
+
+
+def example_path(name: str) -> Path:
+    """The notebook of this name, without `.ipynb`; raises `FileNotFoundError`."""
+    file = f"{name}.ipynb"
+    found = next((place / file for place in _PLACES if (place / file).is_file()), None)
     if found is None:
-        raise FileNotFoundError(f"{NAMES[framework]} is neither in {_PLACES[0]} nor in {_PLACES[1]}")
+        raise FileNotFoundError(f"{file} is neither in {_PLACES[0]} nor in {_PLACES[1]}")
     return found
 
 
