@@ -10,40 +10,56 @@ from swarm_lab.callback.errors import CallbackArgumentError
 
 __all__ = ["SwarmCallback"]
 
+# Where the kinds of models come from: a module that is not loaded has made no model.
+_HUGGING_FACE = (
+    ("transformers.modeling_utils", "PreTrainedModel"),
+    ("peft.peft_model", "PeftModel"),
+    ("peft.mixed_model", "PeftMixedModel"),
+)
+_SKLEARN = (("sklearn.base", "BaseEstimator"),)
+
 
 class _Either(type):
     """Makes `isinstance(x, SwarmCallback)` true for the callback of each framework."""
 
     def __instancecheck__(cls, instance: object) -> bool:
-        kinds = (("swarm_lab.callback.torch", "TorchCallback"), ("swarm_lab.callback.keras", "KerasCallback"))
-        return any(
-            isinstance(instance, getattr(module, name))
-            for home, name in kinds
-            if (module := sys.modules.get(home)) is not None
+        kinds = (
+            ("swarm_lab.callback.torch", "TorchCallback"),
+            ("swarm_lab.callback.keras", "KerasCallback"),
+            ("swarm_lab.callback.sklearn", "SklearnCallback"),
         )
+        return _is_one_of(instance, kinds)
 
 
 class SwarmCallback(metaclass=_Either):
     """The callback that makes a program a member of a swarm.
 
-    With `model=` a `torch.nn.Module` it is the one for PyTorch; else a `keras.callbacks.Callback`.
+    With `model=` a `torch.nn.Module` it is the one for PyTorch; with a Hugging Face model a
+    `transformers.TrainerCallback` that serves a PyTorch loop as well; with an estimator the one for scikit-learn;
+    without a model a `keras.callbacks.Callback`.
 
-    Every argument may be left out (but `model` on PyTorch): what the program does not say comes from the command
-    line of `swarm-lab train`. In snake_case, the documented camelCase names in brackets:
+    Every argument may be left out (but `model`, where it is not Keras): what the program does not say comes from the
+    command line of `swarm-lab train`. In snake_case, the documented camelCase names in brackets:
 
     - `sync_frequency` (`syncFrequency`): batches between two sync rounds, at least 1
     - `min_peers` (`minPeers`): peers that a round needs, at least 1
     - `training_contract` (`trainingContract`): the training to join
     - `val_data` (`adsValData`), `val_batch_size` (`adsValBatchSize`): local data to judge merged models with;
-      torch: a `DataLoader` or `(x, y)`; Keras: `(x, y)`, `(x, y, sample_weight)` or anything `evaluate` takes
-    - `loss_function`, `loss_function_args` (`lossFunction`, `lossFunctionArgs`): torch: a class of `torch.nn`
+      torch: a `DataLoader` or `(x, y)`; Keras: `(x, y)`, `(x, y, sample_weight)` or anything `evaluate` takes;
+      Hugging Face: a dataset, a `DataLoader` or a list of dicts with labels; scikit-learn: `(x, y[, sample_weight])`
+    - `loss_function`, `loss_function_args` (`lossFunction`, `lossFunctionArgs`): torch: a class of `torch.nn`;
+      scikit-learn: a function of `sklearn.metrics`; Hugging Face needs none, its models bring their own
     - `metric_function`, `metric_function_args` (`metricFunction`, `metricFunctionArgs`): torch: a class of
-      `torchmetrics`; Keras: the name of a compiled metric
+      `torchmetrics`; Keras: the name of a compiled metric; scikit-learn: a function of `sklearn.metrics`; Hugging Face:
+      a class of `torchmetrics`, or a function like `compute_metrics` of `Trainer`
     - `node_weightage` (`nodeWeightage`): weight in the merge, 1 to 100
     - `merge_method` (`mergeMethod`): mean, coordmedian, geomedian
     - `checkin_model_on_train_end` (`checkinModelOnTrainEnd`): snapshot, active, inactive
     - `early_stopping`: end after that many rounds without a better mean validation loss; 0 = never
     - `optimizer`: torch: the optimizer, so that its state comes back after a restart
+    - `hf_mode` (`hfMode`): Hugging Face: `full`, or `peft` for the adapter alone; as the model is when left out
+    - `init_data` (`initData`), `classes`, `weight_attrs` (`weightAttrs`): scikit-learn: local rows `(x, y)` for the
+      first `partial_fit`, all labels of all nodes, and the attributes that travel of an estimator of an unknown kind
     - `use_adaptive_sync` (`useAdaptiveSync`), `total_epochs` (`totalEpochs`), `logger`, `ml_platform`
 
     Raises CallbackArgumentError on an unknown name, with the nearest known one, and on a value that does not fit.
@@ -74,11 +90,25 @@ def _framework(model: object) -> Any:
     if model is not None and keras is not None and isinstance(model, keras.Model):
         return import_module("swarm_lab.callback.keras").KerasCallback
     if model is not None and torch is not None and isinstance(model, torch.nn.Module):
+        if _is_one_of(model, _HUGGING_FACE):
+            return import_module("swarm_lab.callback.huggingface").HuggingFaceCallback
         return import_module("swarm_lab.callback.torch").TorchCallback
+    if model is not None and _is_one_of(model, _SKLEARN):
+        return import_module("swarm_lab.callback.sklearn").SklearnCallback
     if model is not None:
-        raise CallbackArgumentError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+        raise CallbackArgumentError(
+            f"model must be a torch.nn.Module or an estimator of scikit-learn, not {type(model).__name__}"
+        )
     if keras is None and "tensorflow" not in sys.modules:
         raise CallbackArgumentError(
-            "model is missing: SwarmCallback(model=...) for PyTorch; import keras first for Keras"
+            "model is missing: SwarmCallback(model=...) for PyTorch and scikit-learn; import keras first for Keras"
         )
     return import_module("swarm_lab.callback.keras").KerasCallback
+
+
+def _is_one_of(thing: object, kinds: tuple[tuple[str, str], ...]) -> bool:
+    return any(
+        isinstance(thing, getattr(module, name))
+        for home, name in kinds
+        if (module := sys.modules.get(home)) is not None
+    )

@@ -13,6 +13,10 @@ from swarm_lab.callback.messages import Argument
 
 MERGE_METHODS = ("mean", "coordmedian", "geomedian")
 TRAIN_END = ("snapshot", "active", "inactive")
+HF_MODES = ("full", "peft")
+# "huggingface" is PyTorch with the arguments that Hugging Face programs have beside those of PyTorch.
+PLATFORMS = ("torch", "keras", "sklearn", "huggingface")
+_BUILT = ("torch", "sklearn", "huggingface")  # where the callback makes loss and metric itself
 
 
 def _whole(low: int, high: int | None = None) -> Callable[[str, Any], int]:
@@ -53,6 +57,12 @@ def _any(name: str, value: Any) -> Any:
     return value
 
 
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(one, str) for one in value):
+        raise CallbackArgumentError(f"{name} must be a list of names, not {value!r}")
+    return tuple(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """An argument: our name, its other spellings (the documented one first), its check, and who reads it."""
@@ -60,8 +70,9 @@ class Known:
     name: str
     others: tuple[str, ...]
     check: Callable[[str, Any], Any]
-    platforms: tuple[str, ...] = ("torch", "keras", "sklearn")
+    platforms: tuple[str, ...] = PLATFORMS
     sent: bool = False
+    functions: tuple[str, ...] = ()  # platforms where a function may stand in the place of its name
 
 
 ARGUMENTS: tuple[Known, ...] = (
@@ -79,11 +90,15 @@ ARGUMENTS: tuple[Known, ...] = (
     Known("total_epochs", ("totalEpochs",), _whole(1), sent=True),
     Known("ml_platform", (), _kind(str)),
     Known("model", (), _any),
-    Known("optimizer", (), _any, ("torch",)),
-    Known("loss_function", ("lossFunction",), _kind(str), ("torch",)),
-    Known("loss_function_args", ("lossFunctionArgs",), _kind(dict), ("torch",)),
-    Known("metric_function", ("metricFunction",), _kind(str)),
-    Known("metric_function_args", ("metricFunctionArgs",), _kind(dict), ("torch",)),
+    Known("optimizer", (), _any, ("torch", "huggingface")),
+    Known("loss_function", ("lossFunction",), _kind(str), _BUILT),
+    Known("loss_function_args", ("lossFunctionArgs",), _kind(dict), _BUILT),
+    Known("metric_function", ("metricFunction",), _kind(str), functions=("huggingface",)),
+    Known("metric_function_args", ("metricFunctionArgs",), _kind(dict), _BUILT),
+    Known("hf_mode", ("hfMode",), _choice(HF_MODES, fold=False), ("huggingface",)),
+    Known("init_data", ("initData",), _any, ("sklearn",)),
+    Known("classes", (), _any, ("sklearn",)),
+    Known("weight_attrs", ("weightAttrs",), _names, ("sklearn",)),
 )
 _BY_SPELLING = {spelling: known for known in ARGUMENTS for spelling in (known.name, *known.others)}
 _TF1 = ("tf", "sess")
@@ -106,7 +121,8 @@ def read_arguments(given: Mapping[str, Any], platform: str) -> dict[str, Any]:
             raise CallbackArgumentError(f"{spelling} is no argument of SwarmCallback for {platform}")
         if known.name in values:
             raise CallbackArgumentError(f"{known.name} is given twice, once as {spelling}")
-        values[known.name] = known.check(spelling, value)
+        function = callable(value) and platform in known.functions
+        values[known.name] = value if function else known.check(spelling, value)
     return values
 
 
