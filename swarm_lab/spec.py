@@ -19,7 +19,7 @@ MERGE_METHODS = ("mean",)
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The link's own; a value given by -e would make a program talk to nobody.
-_RESERVED = frozenset({"SWARM_LINK", "SWARM_SEED", "DATA_DIR", "MODEL_DIR", "SCRATCH_DIR"})
+_RESERVED = frozenset({"SWARM_LINK", "SWARM_SEED", "SWARM_STATE_DIR", "DATA_DIR", "MODEL_DIR", "SCRATCH_DIR"})
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -64,6 +64,7 @@ class TrainingSpec(BaseModel):
     files: tuple[Path, ...] = ()
     requirements: Path | None = None
     nodes: tuple[str, ...] = ()
+    checkpoints: Annotated[int, Field(ge=1, le=1000)] = 3
     args: tuple[str, ...] = ()
 
     def peers(self, seats: int) -> int:

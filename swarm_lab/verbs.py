@@ -91,6 +91,7 @@ def start(options: o.TrainOptions, out: Out) -> Training:
         files=options.files,
         requirements=options.requirements,
         nodes=tuple(part.strip() for part in options.nodes.split(",")) if options.nodes else (),
+        checkpoints=options.checkpoints,
         args=options.args,
         queue=options.queue,
         say=out.say,

@@ -81,6 +81,7 @@ class TrainOptions(Options):
         Path | None, Flag("-r", names="file"), Field(description="requirements.txt to check against the seats")
     ] = None
     nodes: Annotated[str | None, Field(description="seats to use, as sl-1,sl-2 [all]")] = None
+    checkpoints: Annotated[int, Field(ge=1, le=1000, description="committed rounds that each node keeps on disk")] = 3
     queue: Annotated[bool, Field(description="wait for busy seats, or refuse")] = True
     detach: Annotated[bool, Flag("-d"), Field(description="return as soon as it is started")] = False
     args: Annotated[

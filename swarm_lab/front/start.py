@@ -46,6 +46,7 @@ class Prepared:
             data_dir=str(self.data.get(node, "")),
             arguments=self.spec.args,
             environment=self.spec.env,
+            checkpoints=self.spec.checkpoints,
         )
 
     @property

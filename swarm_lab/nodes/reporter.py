@@ -101,6 +101,10 @@ class Reporter:
             "training", f"{self._training}: starting the program", training=self._training, phase="starting"
         )
 
+    def starts_again(self, start: int, reason: str) -> None:
+        """The program was killed and comes back."""
+        self._append("program_restarted", node=self._node, start=start, reason=reason)
+
     def waiting(self, phase: str, reason: str, nodes: list[str]) -> None:
         """This node waits, for whom and why. Most waits are over before anybody could read of them."""
         wait = _Wait(phase, reason, tuple(nodes), time.monotonic() + _WORTH_TELLING_S)

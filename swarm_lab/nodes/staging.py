@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from swarm_lab import __version__
 from swarm_lab.errors import StagingError
+from swarm_lab.rounds.checkpoints import KEPT
 
 PROTOCOL = 1
 PROGRAM_LIMIT = 32 * 1024 * 1024  # bytes of all files together
@@ -89,6 +90,7 @@ class StageRequest(BaseModel):
     node_weight: int = Field(default=1, ge=1, le=100)
     train_end: Literal["snapshot", "active", "inactive"] = "snapshot"
     cold: bool = False
+    checkpoints: int = Field(default=KEPT, ge=1, le=1000, description="committed rounds that the node keeps on disk")
 
     @model_validator(mode="after")
     def _fits(self) -> StageRequest:
@@ -170,7 +172,7 @@ class Stage:
             target.write_bytes(content)
         shutil.rmtree(folder / "program", ignore_errors=True)
         part.rename(folder / "program")
-        for name in ("model", "scratch", "checkpoints"):
+        for name in ("model", "scratch", "checkpoints", "state"):
             (folder / name).mkdir(exist_ok=True)
         temporary = folder / ".request.part"
         # Values of -e may be secrets of the user: for the owner's eyes only.

@@ -18,15 +18,15 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from swarm_lab import errors
-from swarm_lab.callback.messages import Argument, Hello
-from swarm_lab.errors import LedgerRefused, ProgramHung, ProgramKilled, SwarmLabError, TermsDiffer, TrainingLost
+from swarm_lab.callback.messages import Argument
+from swarm_lab.errors import ProgramHung, ProgramKilled, SwarmLabError, TrainingLost
 from swarm_lab.facts.events import EventLog
 from swarm_lab.facts.state import StateFile
 from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.ledger.client import Ledger
 from swarm_lab.ledger.records import Perf, Terms, TrainingInfo
 from swarm_lab.ledger.signing import training_key
-from swarm_lab.nodes.agreement import asked_terms, merged_arguments
+from swarm_lab.nodes.agreement import merged_arguments
 from swarm_lab.nodes.config import NodeConfig
 from swarm_lab.nodes.directory import Directory
 from swarm_lab.nodes.driver import Driver
@@ -36,12 +36,14 @@ from swarm_lab.nodes.pilot import Pilot
 from swarm_lab.nodes.program import Exit, Program
 from swarm_lab.nodes.program_edge import Limits
 from swarm_lab.nodes.program_side import SAMPLE_S, Pace, ProgramPort, follow_arrivals, program_spec
+from swarm_lab.nodes.registration import Registration
 from swarm_lab.nodes.reporter import Reporter
 from swarm_lab.nodes.staging import Stage, StageRequest
+from swarm_lab.nodes.starts import Starts, resume_of
 from swarm_lab.nodes.transport import Transport
 from swarm_lab.nodes.vault import Vault
 from swarm_lab.rounds.checkpoints import Checkpoints
-from swarm_lab.rounds.events import Fail, Finish, ProgramFailed, Rules, StopRequested
+from swarm_lab.rounds.events import EMPTY_VIEW, Fail, Finish, ProgramFailed, Rules, StopRequested
 from swarm_lab.rounds.layout import Buffer, Layout
 from swarm_lab.rounds.machine import Machine
 from swarm_lab.rounds.messages import GONE, Message, NodeId, Phase
@@ -49,7 +51,6 @@ from swarm_lab.rounds.model_file import write_model
 
 log = logging.getLogger(__name__)
 
-_MAX_STARTS = 4
 _END_S = 20.0  # for the last model to reach a program that still trains, on top of ten of its batches
 _STOP_S = 5.0  # for a stopped program's loop to see `stop_training`
 _SERVE_S = 3.0
@@ -88,7 +89,10 @@ class TrainingRun:
         self._request = request
         self._info = info
         self._folder = place.stage.folder(self.id)
-        self._vault = Vault(Checkpoints(self._folder / "checkpoints"))
+        self._starts = Starts(self._folder)
+        self._known = 0  # rounds with this node that were there when the program started
+        stored = Checkpoints(self._folder / "checkpoints", training=self.id, kept=request.checkpoints)
+        self._vault = Vault(stored)
         self._reporter = Reporter(self.id, place.config.name, place.events, place.state, place.directory)
         self._port = LedgerPort(place.ledger, self.id)
         self._reporter.tx = self._port.tx
@@ -134,16 +138,29 @@ class TrainingRun:
         """Take part until this node's program has ended; every failure becomes a fact, none is raised."""
         self._reporter.started()
         try:
-            for start in range(1, _MAX_STARTS + 1):
+            while True:
+                start, self._known = self._starts.begin(), 0
                 try:
-                    await self._take_part()
+                    await self._take_part(start)
                     return
                 except ProgramKilled as error:
-                    log.warning(error.message, extra={"code": error.code, "start": start})
-                    if start == _MAX_STARTS:
-                        raise
+                    await self._before_another_start(error)
         except SwarmLabError as error:
             await self._give_up(error)
+
+    async def _before_another_start(self, error: ProgramKilled) -> None:
+        """Wait as long as the next start has to; raises `error` when there is none."""
+        pause = self._starts.killed(self._rounds_with_me() - self._known)
+        log.warning(error.message, extra={"code": error.code, "start": self._starts.number, "pause": pause})
+        if pause is None:
+            raise error
+        self._reporter.starts_again(self._starts.number + 1, error.message)
+        await asyncio.sleep(pause)
+
+    def _rounds_with_me(self) -> int:
+        """Committed rounds that hold a contribution of this node, as far as it has seen them."""
+        view = self._driver.machine.desk.view if self._driver is not None else EMPTY_VIEW
+        return sum(self._place.ledger.account in result.nodes() for result in view.results)
 
     async def serve(self) -> None:
         """Keep the machine going until every live peer has finished, then let it rest."""
@@ -167,7 +184,7 @@ class TrainingRun:
             driving.cancel()
             await asyncio.gather(driving, return_exceptions=True)
 
-    async def _take_part(self) -> None:
+    async def _take_part(self, number: int) -> None:
         """One start of the program, from its launch to its end."""
         await self.close()
         place, request = self._place, self._request
@@ -181,48 +198,17 @@ class TrainingRun:
             except TimeoutError:
                 raise ProgramHung(f"{request.program} did not begin to train") from None
             self._vault.layout = program.layout
-            terms = await self._agree(program, hello)
+            registration = Registration(place.config.name, place.ledger, place.directory, place.transport)
+            terms = await registration.agree(request, program, hello)
             arguments = merged_arguments(request, hello)
             driver, pilot = self._wire(program, arguments, terms)
             await driver.start(uuid.uuid4().hex)
-            await program.welcome(interval=terms.sync_frequency, seed=spec.seed, arguments=arguments)
+            self._known = self._rounds_with_me()
+            resume = resume_of(number, len(driver.machine.desk.view.results))
+            await program.welcome(interval=terms.sync_frequency, seed=spec.seed, arguments=arguments, resume=resume)
             await self._side_by_side(program, driver, pilot)
         finally:
             await program.kill()
-
-    async def _agree(self, program: Program, hello: Hello) -> Terms:
-        """Register the program's terms; the node whose terms differ from the first one's is refused."""
-        try:
-            terms = asked_terms(self._request, hello, program.layout)
-            await self._register(terms)
-        except SwarmLabError as error:
-            clear = await self._other_model(error, program.layout) if isinstance(error, TermsDiffer) else error
-            await program.refuse(clear)
-            raise clear from None
-        return terms
-
-    async def _register(self, terms: Terms) -> None:
-        """Take part; a training that has ended takes nobody any more, but those who took part get its last model."""
-        try:
-            await self._place.ledger.register(self.id, terms)
-        except LedgerRefused as error:
-            if error.error != "TrainingOver":
-                raise
-            info = await self._place.ledger.info(self.id)
-            if info.state != "finished" or self._place.ledger.account not in info.registered:
-                raise TrainingLost(f"the training was {info.state} before this node's program began") from error
-
-    async def _other_model(self, error: TermsDiffer, mine: Layout) -> TermsDiffer:
-        """Where models differ, the digests of the contract's error say nothing: name the tensor and both nodes."""
-        if error.arguments.get("term") != "model":
-            return error
-        first = self._place.directory.find(str(error.arguments.get("fixedBy")))
-        theirs = await self._place.transport.describe(first, self.id) if first is not None else None
-        difference = theirs.difference(mine) if theirs is not None else None
-        if first is None or difference is None:
-            return TermsDiffer("its model has other tensors than that of the node which registered first")
-        me = self._place.config.name
-        return TermsDiffer(f"the model of {me} differs from that of {first.name}: {difference} on {first.name}")
 
     def _wire(self, program: Program, arguments: dict[str, Argument], terms: Terms) -> tuple[Driver, Pilot]:
         place, given = self._place, self._request.rules
