@@ -56,7 +56,8 @@ class SwarmCallback(metaclass=_Either):
     - `merge_method` (`mergeMethod`): mean, coordmedian, geomedian
     - `checkin_model_on_train_end` (`checkinModelOnTrainEnd`): snapshot, active, inactive
     - `early_stopping`: end after that many rounds without a better mean validation loss; 0 = never
-    - `optimizer`: torch: the optimizer, so that its state comes back after a restart
+    - `optimizer`, `scheduler`: torch: one or several, so that their state comes back after a restart
+    - `parameters`: torch: `all`, or `trainable` to send only what requires a gradient (LoRA); the rest stays local
     - `hf_mode` (`hfMode`): Hugging Face: `full`, or `peft` for the adapter alone; as the model is when left out
     - `init_data` (`initData`), `classes`, `weight_attrs` (`weightAttrs`): scikit-learn: local rows `(x, y)` for the
       first `partial_fit`, all labels of all nodes, and the attributes that travel of an estimator of an unknown kind

@@ -12,6 +12,7 @@ from swarm_lab.callback.errors import CallbackArgumentError
 from swarm_lab.callback.messages import Argument
 
 MERGE_METHODS = ("mean", "coordmedian", "geomedian")
+PARAMETERS = ("all", "trainable")
 TRAIN_END = ("snapshot", "active", "inactive")
 HF_MODES = ("full", "peft")
 # "huggingface" is PyTorch with the arguments that Hugging Face programs have beside those of PyTorch.
@@ -91,6 +92,8 @@ ARGUMENTS: tuple[Known, ...] = (
     Known("ml_platform", (), _kind(str)),
     Known("model", (), _any),
     Known("optimizer", (), _any, ("torch", "huggingface")),
+    Known("scheduler", (), _any, ("torch",)),
+    Known("parameters", (), _choice(PARAMETERS, fold=False), ("torch", "huggingface")),
     Known("loss_function", ("lossFunction",), _kind(str), _BUILT),
     Known("loss_function_args", ("lossFunctionArgs",), _kind(dict), _BUILT),
     Known("metric_function", ("metricFunction",), _kind(str), functions=("huggingface",)),

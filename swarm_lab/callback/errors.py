@@ -106,6 +106,14 @@ class LinkError(SwarmError):
     next_step = "install the same version of swarm-lab in the program's environment and in the node's"
 
 
+class RanksError(SwarmError):
+    """The processes of one distributed program do not make the same calls, or one of them has ended."""
+
+    code = "SWL-611"
+    title = "the ranks of a distributed program went apart"
+    next_step = "make the same calls of the callback on every rank, and as many; see what the other ranks wrote last"
+
+
 ALL: tuple[type[SwarmError], ...] = (
     SwarmError,
     CallbackArgumentError,
@@ -118,4 +126,5 @@ ALL: tuple[type[SwarmError], ...] = (
     ModelChangedError,
     EvaluationError,
     LinkError,
+    RanksError,
 )

@@ -2,121 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
+from numpy.typing import NDArray
 
 from swarm_lab.callback.arguments import read_arguments
-from swarm_lab.callback.errors import CallbackArgumentError, ModelChangedError, ModelError
+from swarm_lab.callback.errors import CallbackArgumentError
 from swarm_lab.callback.messages import Platform, TensorSpec
 from swarm_lab.callback.session import Phase, Score, Session, default_logger
 from swarm_lab.callback.torch_evaluation import Evaluation
+from swarm_lab.callback.torch_ranks import Member, member_of
+from swarm_lab.callback.torch_state import TorchState, Unkept
+from swarm_lab.callback.torch_tensors import DTYPES, Select, TorchTensors, trainable, unwrap
 
-DTYPES: dict[torch.dtype, str] = {
-    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
-    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
-    torch.uint64: "U64", torch.uint32: "U32", torch.uint16: "U16", torch.uint8: "U8", torch.bool: "BOOL",
-}  # fmt: skip
+__all__ = ["DTYPES", "TorchCallback", "TorchModel", "trainable", "unwrap"]
+
 PLATFORM_NAMES = ("PYTORCH",)
 Item = TypeVar("Item")
 
 
-def unwrap(model: torch.nn.Module) -> torch.nn.Module:
-    """The user's own module inside `torch.compile`, `DataParallel` and `DistributedDataParallel`."""
-    parallel = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
-    while True:
-        if isinstance(model, parallel):
-            model = model.module
-        elif isinstance(inner := getattr(model, "_orig_mod", None), torch.nn.Module):
-            model = inner
-        else:
-            return model
-
-
 class TorchModel:
-    """The `state_dict` of a module as tensors: parameters and buffers, tied ones once, under names without wrappers."""
+    """A module as the session sees it: its tensors, its score, and the state that stays local.
+
+    `select(name, tensor)` picks what travels, None all (`TorchTensors`). `loads` counts the models loaded.
+    """
 
     platform: Platform = "torch"
 
-    def __init__(self, model: torch.nn.Module, evaluation: Evaluation | None) -> None:
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        evaluation: Evaluation | None,
+        *,
+        select: Select | None = None,
+        state: TorchState | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
         self._model = unwrap(model)
         self._evaluation = evaluation
-        self._layout: tuple[TensorSpec, ...] = ()
+        self._tensors = TorchTensors(model, select)
+        self._state = state
+        self._log = logger or default_logger()
+        self.loads = 0
+
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """The layout as it was made last."""
+        return self._tensors.layout
 
     def layout(self) -> tuple[TensorSpec, ...]:
         """The tensors in the order of `state_dict`; raises ModelError on one that cannot travel."""
-        tensors = self._tensors()
-        self._layout = tuple(self._spec(name, tensor) for name, tensor in tensors.items())
-        if not self._layout:
-            raise ModelError("the model has no parameters and no buffers")
-        return self._layout
+        return self._tensors.read_layout()
 
-    @torch.no_grad()
     def store(self, views: Sequence[memoryview]) -> None:
         """Copy the tensors into the views, from whatever device, bit by bit."""
-        for tensor, spec, view in zip(self._present(), self._layout, views, strict=True):
-            if view.nbytes:
-                _typed(view, tensor.dtype, spec.shape).copy_(tensor)
+        self._tensors.store(views)
 
-    @torch.no_grad()
     def load(self, views: Sequence[memoryview]) -> None:
         """Copy the views into the tensors in place, so that optimizers and compiled graphs keep them."""
-        for tensor, spec, view in zip(self._present(), self._layout, views, strict=True):
-            if view.nbytes:
-                tensor.copy_(_typed(view, tensor.dtype, spec.shape))
+        self._tensors.load(views)
+        self.loads += 1
 
     def evaluate(self) -> Score:
         """Loss and metric on the validation data."""
         return (None, None) if self._evaluation is None else self._evaluation.run(self._model)
 
-    def _tensors(self) -> dict[str, torch.Tensor]:
-        seen: set[int] = set()
-        tensors: dict[str, torch.Tensor] = {}
-        for key, value in self._model.state_dict(keep_vars=True).items():
-            # Extra state that is no tensor stays where it is; a tied weight travels under its first name.
-            if not isinstance(value, torch.Tensor) or id(value) in seen:
-                continue
-            seen.add(id(value))
-            name = key.replace("_orig_mod.", "")
-            if name in tensors:
-                raise ModelError(f"two tensors of the model are called {name}")
-            tensors[name] = value.detach()
-        return tensors
+    def state(self) -> tuple[Mapping[str, NDArray[Any]], dict[str, Any]] | None:
+        """Copies of the state of optimizers and schedulers; None without any, or when it has no plain form."""
+        if not self._state:
+            return None
+        try:
+            return self._state.read()
+        except Unkept as error:
+            self._log.warning("the optimizer's state cannot be kept for a restart: %s", error)
+            self._state = None
+            return None
 
-    @staticmethod
-    def _spec(name: str, tensor: torch.Tensor) -> TensorSpec:
-        if tensor.layout is not torch.strided or tensor.is_meta or tensor.is_quantized:
-            raise ModelError(f"{name} is no dense tensor with values ({tensor.layout}, {tensor.device})")
-        if tensor.dtype not in DTYPES:
-            raise ModelError(f"{name} has the dtype {tensor.dtype}, which cannot be merged")
-        return TensorSpec(name, DTYPES[tensor.dtype], tuple(tensor.shape))
-
-    def _present(self) -> list[torch.Tensor]:
-        """The tensors as they are now; raises ModelChangedError when they are not those of the layout."""
-        tensors = self._tensors()
-        for spec in self._layout:
-            tensor = tensors.get(spec.name)
-            if tensor is None:
-                raise ModelChangedError(f"{spec.name} is no longer in the model")
-            if (found := self._spec(spec.name, tensor)) != spec:
-                raise ModelChangedError(
-                    f"{spec.name} was {spec.dtype} {list(spec.shape)} and is now {found.dtype} {list(found.shape)}"
-                )
-        if len(tensors) != len(self._layout):
-            new = next(name for name in tensors if name not in {spec.name for spec in self._layout})
-            raise ModelChangedError(f"{new} is new in the model")
-        return [tensors[spec.name] for spec in self._layout]
-
-
-def _typed(view: memoryview, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.frombuffer(view, dtype=torch.uint8).view(dtype).reshape(shape)
+    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """Put such a state back; raises ModelError, with nothing changed, when it does not fit."""
+        if self._state:
+            self._state.write(arrays, facts)
 
 
 class TorchCallback:
     """The callback of a PyTorch program; see `swarm_lab.SwarmCallback` for its arguments.
 
-    Attributes: `logger`; `stop_training`, true when the swarm is over or was stopped.
+    In a program of several ranks (`torch.distributed`) every rank makes one and makes the same calls; rank 0 alone
+    speaks with the swarm. Attributes: `logger`; `stop_training`, true when the swarm is over or was stopped.
     """
 
     def __init__(self, **given: Any) -> None:
@@ -128,8 +103,14 @@ class TorchCallback:
         if not isinstance(model, torch.nn.Module):
             raise CallbackArgumentError("model must be a torch.nn.Module")
         self.logger = values.get("logger") or default_logger()
-        evaluation = Evaluation.of(values, self.logger)
-        self._session = Session(TorchModel(model, evaluation), values, self.logger)
+        self._model = TorchModel(
+            model,
+            Evaluation.of(values, self.logger),
+            select=trainable if values.get("parameters") == "trainable" else None,
+            state=TorchState.of(values.get("optimizer"), values.get("scheduler")),
+            logger=self.logger,
+        )
+        self._session: Member = Session(self._model, values, self.logger)
 
     @property
     def stop_training(self) -> bool:
@@ -138,6 +119,8 @@ class TorchCallback:
 
     def on_train_begin(self) -> None:
         """Call before the loop: the model now holds what the swarm starts from."""
+        if isinstance(self._session, Session):
+            self._session = member_of(self._session, self._model)
         self._session.begin()
 
     def on_batch_end(self, batch: int | None = None, loss: float | torch.Tensor | None = None) -> None:
@@ -155,10 +138,16 @@ class TorchCallback:
         self._session.end()
 
     def epochs(self, count: int) -> Iterator[int]:
-        """`for epoch in callback.epochs(count)`: begins where that was not done, counts epochs, ends with the swarm."""
+        """`for epoch in callback.epochs(count)`: begins where that was not done, counts epochs, ends with the swarm.
+
+        With `optimizer=` a program that was started again goes on in the epoch in which it was, with the optimizer as
+        it was at its last sync; without, it begins at 0 again. A loop inside is left at once when it goes over
+        `callback.batches(loader)`; a plain `for batch in loader` goes on to the end of its epoch, or tests
+        `callback.stop_training`.
+        """
         if self._session.phase is Phase.NEW:
             self.on_train_begin()
-        for epoch in range(count):
+        for epoch in range(getattr(self._session, "resumed_epoch", 0), count):
             if self.stop_training:
                 return
             before = self._session.epochs
@@ -168,7 +157,9 @@ class TorchCallback:
 
     def batches(self, source: Iterable[Item]) -> Iterator[Item]:
         """`for x, y in callback.batches(loader)`: the loader's batches, leaving at once when the swarm is over."""
+        if self.stop_training:
+            return
         for item in source:
+            yield item
             if self.stop_training:
                 return
-            yield item

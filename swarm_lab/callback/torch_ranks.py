@@ -1,0 +1,241 @@
+"""A program of several processes (`torch.distributed`): rank 0 speaks with the swarm, the others do what it tells.
+
+After each call of the callback rank 0 tells all ranks in one small broadcast what came of it; a model that it was
+given goes to them in the same call. So all ranks load, stop and begin at one batch, also when the node asked for a
+sync at any moment, and only rank 0 has to look. It goes over a gloo group of its own, beside the program's collectives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from swarm_lab.callback.errors import CallOrderError, ModelError, RanksError, WrongCallerError
+from swarm_lab.callback.messages import TensorSpec
+from swarm_lab.callback.session import Phase, Session
+
+if TYPE_CHECKING:
+    from swarm_lab.callback.torch import TorchModel
+
+# A wait ends with rank 0's word or with rank 0, whose connection closes; peers of the swarm may take hours to answer.
+LIMIT = timedelta(days=7)
+PART = 1 << 28
+ALIGNMENT = 16
+PHASES = tuple(Phase)
+
+
+class Call(IntEnum):
+    """What rank 0 tells about."""
+
+    on_train_begin = 1
+    on_batch_end = 2
+    on_train_end = 3
+    failed = 4
+
+
+class Ranks:
+    """The ranks of one program; making it is a collective call."""
+
+    def __init__(self) -> None:
+        self.rank = dist.get_rank()
+        self._group: Any = dist.new_group(backend="gloo", timeout=LIMIT)
+        self._word = torch.zeros(6, dtype=torch.int64)
+
+    def word(self, *numbers: int) -> list[int]:
+        """Rank 0's six numbers on every rank; rank 0 gives them."""
+        if self.rank == 0:
+            self._word = torch.tensor(numbers, dtype=torch.int64)
+        self._broadcast(self._word)
+        return self._word.tolist()
+
+    def data(self, buffer: torch.Tensor) -> None:
+        """Rank 0's bytes into the buffer (uint8) of every rank; its size is the same on all."""
+        for start in range(0, len(buffer), PART):
+            self._broadcast(buffer[start : start + PART])
+
+    def _broadcast(self, tensor: torch.Tensor) -> None:
+        try:
+            dist.broadcast(tensor, 0, group=self._group)
+        except RuntimeError as error:
+            other = "a rank of this program" if self.rank == 0 else "rank 0 of this program"
+            raise RanksError(f"{other} has ended, or makes other calls than this one ({error})") from error
+
+
+class Leader:
+    """Rank 0: a session that tells the other ranks what came of each call."""
+
+    def __init__(self, session: Session, model: TorchModel, ranks: Ranks) -> None:
+        self._session = session
+        self._model = model
+        self._ranks = ranks
+        self._told = 0
+
+    def begin(self) -> None:
+        """See `Session.begin`; the other ranks get the model, and the optimizer's state when one came back."""
+        self._run(Call.on_train_begin, self._session.begin, always=True)
+        if getattr(self._session, "resumed_epoch", 0):
+            self._share_state()
+
+    def batch(self, steps: int = 1, loss: float | None = None) -> None:
+        """See `Session.batch`."""
+        if self._session.phase is Phase.TRAINING:
+            self._run(Call.on_batch_end, lambda: self._session.batch(steps, loss))
+        else:
+            self._session.batch(steps, loss)
+
+    def end(self) -> None:
+        """See `Session.end`."""
+        self._run(Call.on_train_end, self._session.end, always=True)
+
+    def __getattr__(self, name: str) -> Any:
+        # Everything else is the session's own and concerns nobody but rank 0.
+        return getattr(self._session, name)
+
+    def _run(self, call: Call, act: Callable[[], None], *, always: bool = False) -> None:
+        try:
+            act()
+        except (CallOrderError, WrongCallerError):
+            raise  # the same line of the program raises it on every rank
+        except Exception:
+            self._ranks.word(Call.failed, 0, 0, 0, 0, 0)
+            raise
+        loaded = always or self._model.loads != self._told
+        self._told = self._model.loads
+        session = self._session
+        phase = PHASES.index(session.phase)
+        at_begin = _mark(self._model.specs) if call is Call.on_train_begin else 0
+        self._ranks.word(call, session.batches, loaded, phase, getattr(session, "resumed_epoch", 0), at_begin)
+        if loaded:
+            buffer, views = _room(self._model.specs)
+            self._model.store(views)
+            self._ranks.data(buffer)
+
+    def _share_state(self) -> None:
+        found = self._model.state()
+        arrays, facts = found if found is not None else ({}, {})
+        table = [[name, str(array.dtype), list(array.shape)] for name, array in arrays.items()]
+        text = json.dumps([table, facts]).encode()
+        parts = [np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays.values()]
+        data = np.concatenate([np.frombuffer(text, np.uint8), *parts])
+        self._ranks.word(len(text), data.size, 0, 0, 0, 0)
+        self._ranks.data(torch.from_numpy(data))
+
+
+class Follower:
+    """Every other rank: it makes the same calls, has no link, and takes over what rank 0 tells."""
+
+    loopback = False
+
+    def __init__(self, model: TorchModel, ranks: Ranks) -> None:
+        self._model = model
+        self._ranks = ranks
+        self.stop_training = False
+        self.phase = Phase.NEW
+        self.batches = 0
+        self.epochs = 0
+        self.resumed_epoch = 0
+
+    def begin(self) -> None:
+        """Wait for rank 0's begin and take its model over; raises ModelError when it has another layout."""
+        if self.phase is not Phase.NEW:
+            raise CallOrderError("on_train_begin() was called a second time")
+        self._hear(Call.on_train_begin)
+        self.epochs = self.resumed_epoch
+        if self.resumed_epoch:
+            self._take_state()
+
+    def batch(self, steps: int = 1, loss: float | None = None) -> None:
+        """Count, and load what rank 0 was given at this batch."""
+        self._check("on_batch_end()")
+        self.batches += steps
+        if self.phase is Phase.TRAINING:
+            self._hear(Call.on_batch_end)
+
+    def epoch(self) -> None:
+        """Count an epoch."""
+        self._check("on_epoch_end()")
+        self.epochs += 1
+
+    def end(self) -> None:
+        """Wait until rank 0 has the final model and take it over."""
+        self._check("on_train_end()")
+        self._hear(Call.on_train_end)
+
+    def __getattr__(self, name: str) -> Any:
+        raise WrongCallerError(f"{name} belongs to rank 0; this is rank {self._ranks.rank}")
+
+    def _check(self, call: str) -> None:
+        if self.phase in (Phase.NEW, Phase.ENDED):
+            when = "before on_train_begin()" if self.phase is Phase.NEW else "after on_train_end()"
+            raise CallOrderError(f"{call} was called {when}")
+
+    def _hear(self, call: Call) -> None:
+        layout = self._model.layout() if call is Call.on_train_begin else ()
+        told, batches, loaded, phase, resumed, at_begin = self._ranks.word()
+        rank = self._ranks.rank
+        if told == Call.failed:
+            raise RanksError(f"rank 0 failed in {call.name}(); its own message says why")
+        if told != call or (call is Call.on_batch_end and batches != self.batches):
+            raise RanksError(
+                f"rank {rank} called {call.name}() after {self.batches} batches "
+                f"while rank 0 called {Call(told).name}() after {batches}"
+            )
+        if at_begin and at_begin != _mark(layout):
+            raise ModelError(f"the model of rank {rank} has other tensors than that of rank 0")
+        if loaded:
+            buffer, views = _room(self._model.specs)
+            self._ranks.data(buffer)
+            self._model.load(views)
+        self.phase, self.resumed_epoch = PHASES[phase], resumed
+        self.stop_training = self.stop_training or self.phase in (Phase.OVER, Phase.ENDED)
+
+    def _take_state(self) -> None:
+        text, size, *_ = self._ranks.word()
+        buffer = torch.empty(size, dtype=torch.uint8)
+        self._ranks.data(buffer)
+        data = buffer.numpy()
+        table, facts = json.loads(data[:text].tobytes())
+        arrays, at = {}, text
+        for name, kind, shape in table:
+            dtype = np.dtype(kind)
+            stop = at + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+            arrays[name] = data[at:stop].copy().view(dtype).reshape(shape)
+            at = stop
+        if facts:
+            self._model.restore(arrays, facts)
+
+
+Member = Session | Leader | Follower
+
+
+def member_of(session: Session, model: TorchModel) -> Member:
+    """What stands for the session in this process: itself, unless the program has several ranks. Collective."""
+    if session.loopback or not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
+        return session
+    ranks = Ranks()
+    return Leader(session, model, ranks) if ranks.rank == 0 else Follower(model, ranks)
+
+
+def _room(layout: tuple[TensorSpec, ...]) -> tuple[torch.Tensor, list[memoryview]]:
+    """One buffer for all tensors, and a view for each."""
+    places, at = [], 0
+    for spec in layout:
+        places.append(at)
+        at += -(-spec.nbytes // ALIGNMENT) * ALIGNMENT
+    buffer = torch.zeros(max(at, 1), dtype=torch.uint8)
+    whole = buffer.numpy().data
+    return buffer, [whole[place : place + spec.nbytes] for place, spec in zip(places, layout, strict=True)]
+
+
+def _mark(layout: tuple[TensorSpec, ...]) -> int:
+    """A positive number of 62 bits that stands for names, dtypes and shapes."""
+    digest = hashlib.blake2b(repr(layout).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 2 | 1
