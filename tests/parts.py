@@ -14,7 +14,7 @@ import pytest
 
 
 def need(*names: str) -> None:
-    """Go on only if every part is here: a program's name, `anvil`, or `python:<module>`."""
+    """Go on only if every part is here: a program's name, `anvil`, `root`, or `python:<module>`."""
     for name in names:
         reason = missing(name)
         if reason and os.environ.get("CI"):
@@ -31,6 +31,8 @@ def missing(name: str) -> str | None:
         return None if importlib.util.find_spec(module) else f"the Python package {module} is not installed"
     if name == "anvil":
         return _missing_anvil()
+    if name == "root":
+        return None if os.geteuid() == 0 else "only root may do what this test does to the machine"
     return None if shutil.which(name) else f"{name} is not on the PATH"
 
 

@@ -73,8 +73,8 @@ class EventLog:
         self._keys: set[str] = set()
         self._thread = threading.Lock()
 
-    def append(self, event: str, **fields: Any) -> int:
-        """Add a fact; returns its sequence number."""
+    def append(self, event: str, **fields: Any) -> int | None:
+        """Add a fact; returns its sequence number. Raises `OSError` when the disk does not take it."""
         with self._thread, self._lock:
             self._catch_up()
             return self._write(event, fields)
@@ -85,8 +85,9 @@ class EventLog:
             self._catch_up()
             if key in self._keys:
                 return None
+            seq = self._write(event, {"key": key, **fields})
             self._keys.add(key)
-            return self._write(event, {"key": key, **fields})
+            return seq
 
     def _catch_up(self) -> None:
         self._keys.update(event["key"] for event in self._reader.poll() if "key" in event)
@@ -141,9 +142,10 @@ def conclude(swarm_dir: Path, training: str) -> Event | None:
         outcome = view.outcome()
         if outcome is None:
             return None
-        EventLog(swarm_dir).append_once(f"{training}/finished", "finished", training=training, **outcome)
+        EventLog(swarm_dir).append_once(view.key("finished"), "finished", training=training, **outcome)
         events = list(read(swarm_dir))
-    return next((e for e in events if e["event"] == "finished" and e.get("training") == training), None)
+    ends = [e for e in events if e["event"] == "finished" and e.get("training") == training]
+    return ends[-1] if ends else None
 
 
 def _ends_line(path: Path) -> bool:

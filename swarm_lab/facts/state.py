@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import time
@@ -11,7 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+log = logging.getLogger(__name__)
+
 STATE_VERSION = 1
+# How soon a state that a full disk did not take is written again.
+RETRY_S = 1.0
 
 StateName = Literal["starting", "waiting", "ready", "training", "degraded", "failed", "stopped"]
 STATES: tuple[StateName, ...] = get_args(StateName)
@@ -28,7 +33,10 @@ class NodeState:
 
 
 class StateFile:
-    """A node's `state.json`, which only the node itself writes. Calls from several threads are fine."""
+    """A node's `state.json`, which only the node itself writes. Calls from several threads are fine.
+
+    A disk that does not take it costs nobody the node: its last word is written again until it stands.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = path
@@ -38,6 +46,7 @@ class StateFile:
         self._state: StateName | None = None
         self._message = ""
         self._since = 0.0
+        self._unwritten: NodeState | None = None
 
     def update(self, state: StateName, message: str = "", **extra: Any) -> NodeState:
         """Say where the node is. Facts given before stay until given again; one given as None goes away."""
@@ -50,7 +59,7 @@ class StateFile:
             merged = {**self._extra, **extra}
             self._extra = {key: value for key, value in merged.items() if value is not None}
             now = NodeState(state, message, self._since, dict(self._extra))
-            write_json(self.path, {"v": STATE_VERSION, **asdict(now)})
+            self._write(now)
             return now
 
     def amend(self, **extra: Any) -> NodeState:
@@ -58,6 +67,28 @@ class StateFile:
         with self._lock:
             state, message = self._state or "starting", self._message
         return self.update(state, message, **extra)
+
+    def _write(self, now: NodeState) -> None:
+        waiting, self._unwritten = self._unwritten is not None, None
+        try:
+            write_json(self.path, {"v": STATE_VERSION, **asdict(now)})
+        except OSError as error:
+            self._unwritten = now
+            if not waiting:
+                log.warning("the node's state cannot be written: %s", error)
+                self._again_later()
+
+    def _again_later(self) -> None:
+        timer = threading.Timer(RETRY_S, self._again)
+        timer.daemon = True
+        timer.start()
+
+    def _again(self) -> None:
+        with self._lock:
+            if self._unwritten is not None:
+                self._write(self._unwritten)
+            if self._unwritten is not None:
+                self._again_later()
 
 
 def read_state(path: Path) -> NodeState | None:

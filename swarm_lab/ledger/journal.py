@@ -82,10 +82,15 @@ class Journal:
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
         block = b"".join(json.dumps({"v": VERSION, **line}).encode() + b"\n" for line in lines)
+        start = os.lseek(self._descriptor, 0, os.SEEK_END)
         view = memoryview(block)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
-        os.fsync(self._descriptor)
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+            os.fsync(self._descriptor)
+        except OSError:  # what a full disk took of the block would spoil the line after it
+            os.ftruncate(self._descriptor, start)
+            raise
         for line in lines:
             self._apply(line)
 

@@ -160,9 +160,12 @@ class Relay:
             self._seen = (int(block["number"], 16), block["hash"])
 
     async def _write(self, work: Callable[[], T]) -> T:
-        """In a thread, as it waits for the disk; one after the other."""
+        """In a thread, as it waits for the disk; one after the other. What is not in the journal is not relayed."""
         async with self._writing:
-            return await asyncio.get_running_loop().run_in_executor(None, work)
+            try:
+                return await asyncio.get_running_loop().run_in_executor(None, work)
+            except OSError as error:
+                raise LedgerUnreachable(f"the SN's journal cannot be written: {error}") from error
 
 
 def raw_of(transaction: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import grpc.aio
 
 from swarm_lab.errors import SeatsUnavailable
-from swarm_lab.facts.events import EventLog
+from swarm_lab.facts.patience import PatientLog
 from swarm_lab.facts.state import StateFile
 from swarm_lab.identity.credentials import SERVER_OPTIONS, Authorizer, server_credentials
 from swarm_lab.identity.dialer import Dialer
@@ -98,7 +98,7 @@ async def _serve_trainings(
         ledger=membership.ledger,
         directory=directory,
         transport=transport,
-        events=EventLog(config.swarm_dir),
+        events=PatientLog(config.swarm_dir),
         state=state,
         stage=stage,
         start=start_cold if seats is None else partial(_start_warm, seats),

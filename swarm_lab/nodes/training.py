@@ -54,6 +54,7 @@ log = logging.getLogger(__name__)
 _END_S = 20.0  # for the last model to reach a program that still trains, on top of ten of its batches
 _STOP_S = 5.0  # for a stopped program's loop to see `stop_training`
 _SERVE_S = 3.0
+_DISK_S = 1.0  # between two tries to write the final model
 # The machine's words for why it gave up, and what users see.
 _FAILURES: dict[str, type[SwarmLabError]] = {
     "SWL-PEERS": errors.TooFewPeers,
@@ -319,10 +320,16 @@ class TrainingRun:
         assert buffer is not None and self._vault.layout is not None  # Finish comes after the model
         about = {"training": self.id, "round": str(outcome.result.round), "digest": outcome.result.model}
         path = self._folder / "model.safetensors"
-        try:
-            await asyncio.to_thread(write_model, path, self._vault.layout, buffer, about)
-        except OSError as error:
-            raise TrainingLost(f"the final model could not be written to {path}: {error}") from error
+        until = time.monotonic() + self._request.rules.absent_s
+        while True:
+            try:
+                await asyncio.to_thread(write_model, path, self._vault.layout, buffer, about)
+                return
+            except OSError as error:  # a full disk may have room again
+                if time.monotonic() > until:
+                    raise TrainingLost(f"the final model could not be written to {path}: {error}") from error
+                self._reporter.waiting("storing", f"the final model cannot be written to {path}: {error}", [])
+            await asyncio.sleep(_DISK_S)
 
     async def _report_performance(self, outcome: Finish, loss: float | None, metric: float | None) -> None:
         number = outcome.result.round

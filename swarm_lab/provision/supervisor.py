@@ -138,7 +138,7 @@ class Supervisor:
     def start(self) -> None:
         """Start the daemon in a session of its own, so that it outlives its starter; raises `SupervisorFailed`."""
         self.socket.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf"]
+        command = [sys.executable, "-m", "swarm_lab.provision.daemon", "-c", "supervisord.conf"]
         with (self.swarm_dir / "supervisord.out").open("wb") as output:
             daemon = subprocess.Popen(
                 command,

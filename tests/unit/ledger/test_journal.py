@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,25 @@ def test_it_is_the_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "journal.jsonl"
     Journal(path)
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_a_full_disk_took_of_a_line_does_not_spoil_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.add_relayed(A)
+    real = os.write
+
+    def half(descriptor: int, data: bytes) -> int:
+        if len(data) < 20:
+            raise OSError(28, "No space left on device")
+        return real(descriptor, data[: len(data) // 2])
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", half)
+        with pytest.raises(OSError, match="No space"):
+            journal.add_relayed(B)
+    assert journal.relayed == [A]
+    journal.add_relayed(C)
+    journal.close()
+    assert Journal(tmp_path / "journal.jsonl").relayed == [A, C]
