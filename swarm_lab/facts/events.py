@@ -73,7 +73,7 @@ class EventLog:
         self._keys: set[str] = set()
         self._thread = threading.Lock()
 
-    def append(self, event: str, **fields: Any) -> int | None:
+    def append(self, event: str, **fields: Any) -> int:
         """Add a fact; returns its sequence number. Raises `OSError` when the disk does not take it."""
         with self._thread, self._lock:
             self._catch_up()

@@ -29,7 +29,7 @@ def later(work: Callable[[], None]) -> None:
 class PatientLog(EventLog):
     """An `EventLog` that does not raise when the disk takes nothing: such facts are written later, with their time.
 
-    Its calls return the sequence number, and None for a fact that is kept or that another has written.
+    Its calls return the sequence number, 0 for a fact that is kept; `append_once` None for one that another has written.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class PatientLog(EventLog):
         self._waiting = False
         self._order = threading.RLock()
 
-    def append(self, event: str, **fields: Any) -> int | None:
+    def append(self, event: str, **fields: Any) -> int:
         """Add a fact."""
-        return self._add(None, event, fields)
+        return self._add(None, event, fields) or 0
 
     def append_once(self, key: str, event: str, **fields: Any) -> int | None:
         """Add a fact that several would report."""
@@ -63,7 +63,7 @@ class PatientLog(EventLog):
             if not self._waiting:
                 self._waiting = True
                 self._retry(self._again)
-            return None
+            return 0
 
     def _again(self) -> None:
         with self._order:

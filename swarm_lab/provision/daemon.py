@@ -33,5 +33,5 @@ class _Shrugging:
 
 
 if __name__ == "__main__":
-    sys.stdout, sys.stderr = _Shrugging(sys.stdout), _Shrugging(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = _Shrugging(sys.stdout), _Shrugging(sys.stderr)
     supervisord.main()

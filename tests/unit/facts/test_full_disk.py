@@ -47,15 +47,15 @@ def test_facts_are_kept_in_their_order_and_with_their_time(tmp_path: Path, disk:
     log = PatientLog(tmp_path, lambda: now[0], retries.append)
     assert log.append("swarm_up") == 1
     disk.full = True
-    assert log.append("progress", batches=1) is None
+    assert log.append("progress", batches=1) == 0
     now[0] = 101.0
-    assert log.append_once("t/1", "round", round=1) is None
+    assert log.append_once("t/1", "round", round=1) == 0
     assert len(retries) == 1
     retries.pop()()
     assert [e["event"] for e in read(tmp_path)] == ["swarm_up"]
     disk.full, now[0] = False, 200.0
     # One more comes before the next try: it waits behind those that are kept.
-    assert log.append("swarm_down") is None
+    assert log.append("swarm_down") == 0
     retries.pop()()
     found = list(read(tmp_path))
     assert [(e["seq"], e["event"], e["time"]) for e in found] == [
