@@ -8,6 +8,7 @@ import os
 import runpy
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -48,7 +49,10 @@ def run_alone(program: Path | str, data: Path | str, *, seed: int = 0, **variabl
         ),
         _one_thread(),
         contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
     ):
+        # What some libraries say of every notebook without ipywidgets; a program has no use for a progress bar here.
+        warnings.filterwarnings("ignore", message="IProgress not found")
         return runpy.run_path(str(program), run_name="__main__")
 
 

@@ -43,17 +43,26 @@ class Split:
     """Rows per node (index) and class (columns), training and validation together."""
 
 
-def prepare(name: str, folder: Path | str, *, nodes: Sequence[str] = NODES, seed: int = 0, skew: float = 0.9) -> Split:
+def prepare(
+    name: str,
+    folder: Path | str,
+    *,
+    nodes: Sequence[str] = NODES,
+    seed: int = 0,
+    skew: float = 0.9,
+    images: bool = False,
+) -> Split:
     """Write the shares of `nodes` below `folder` and return where they are.
 
-    `skew` is the share of a class that only its home nodes have; the rest is spread evenly. The same seed gives the
-    same files. Raises `ValueError` for an unknown data set.
+    `skew` is the share of a class that only its home nodes have; the rest is spread evenly. With `images` a row keeps
+    the look of its picture: values from 0 to 1, instead of every feature centred and scaled by itself. The same seed
+    gives the same files. Raises `ValueError` for an unknown data set.
     """
     features, labels, classes = _load(name)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(labels))
     reference, order = order[:_REFERENCE_ROWS], order[_REFERENCE_ROWS:]
-    features = _scale(features, features[reference])
+    features = features / features.max() if images else _scale(features, features[reference])
     test, rest = np.split(order, [round(_TEST_SHARE * len(order))])
     shares = _deal(labels[rest], len(classes), len(nodes), skew, rng)
     root = Path(folder) / name

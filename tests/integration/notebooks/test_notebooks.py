@@ -52,6 +52,9 @@ class Example:
 
 EXAMPLES = [
     Example("images-pytorch", "images", ("torch",), {"nodes": 2, "batches": 60, "sync": 5}, least=0.85, gain=0.03),
+    Example(
+        "images-keras", "images", ("keras", "tensorflow"), {"nodes": 2, "batches": 60, "sync": 5}, least=0.85, gain=0.03
+    ),
 ]
 
 
