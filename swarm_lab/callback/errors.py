@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    import logging
 
 
 class SwarmError(Exception):
@@ -19,8 +22,15 @@ class SwarmError(Exception):
     def __init__(self, message: str, *, next_step: str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.is_logged = False
         if next_step is not None:
             self.next_step = next_step
+
+    def log(self, logger: logging.Logger) -> None:
+        """Log it as an error, once: it may pass several that would."""
+        if not self.is_logged:
+            self.is_logged = True
+            logger.error("%s", self)
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}\nNext: {self.next_step}"

@@ -158,10 +158,14 @@ def open_link(environment: Mapping[str, str]) -> Link:
     """The runner's link, or a new one to the socket that `SWARM_LINK` names; raises NoNodeError without it."""
     if _Present.link is not None:
         return _Present.link
-    path = environment.get(VARIABLE)
-    if not path:
+    check_node(environment)
+    return Link.connect(environment[VARIABLE])
+
+
+def check_node(environment: Mapping[str, str]) -> None:
+    """Raise NoNodeError when there is no node to open a link to."""
+    if _Present.link is None and not environment.get(VARIABLE):
         raise NoNodeError("no node stands beside this program (SWARM_LINK is not set)")
-    return Link.connect(path)
 
 
 def keep_link(link: Link | None) -> None:

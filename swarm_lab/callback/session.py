@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import enum
+import functools
 import logging
 import math
 import os
-import sys
 import threading
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import swarm_lab
 from swarm_lab.callback.arguments import sent_arguments
-from swarm_lab.callback.errors import CallOrderError, LinkError, NodeGoneError, RefusedByNodeError, WrongCallerError
-from swarm_lab.callback.link import Link, Segment, open_link
+from swarm_lab.callback.arrays import views_of
+from swarm_lab.callback.errors import (
+    CallOrderError,
+    LinkError,
+    ModelError,
+    NodeGoneError,
+    RefusedByNodeError,
+    SwarmError,
+    WrongCallerError,
+)
+from swarm_lab.callback.link import Link, Segment, check_node, open_link
+from swarm_lab.callback.logs import default_logger, shown
 from swarm_lab.callback.messages import (
     PROTOCOL,
+    STATE,
     Bye,
     Evaluated,
     FromNode,
@@ -29,16 +40,22 @@ from swarm_lab.callback.messages import (
     TensorSpec,
     Welcome,
 )
+from swarm_lab.callback.place import Place, Places
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+__all__ = ["FINAL_LINE", "Keeper", "Model", "Phase", "Score", "Session", "default_logger"]
 
 FINAL_LINE = "All peers and Swarm training rounds finished. Final Swarm model was loaded."
 # A batch that ends this long after the last look asks the socket whether the node still lives.
 LOOK_EVERY = 1.0
 UNKNOWN = math.nan
+CADENCE = "SWARM_SYNC_CADENCE"
 
 Score = tuple[float | None, float | None]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Model(Protocol):
@@ -84,10 +101,28 @@ class Phase(enum.Enum):
     ENDED = "ended"
 
 
+def logged(
+    method: Callable[Concatenate[Session, P], R],
+) -> Callable[Concatenate[Session, P], R]:
+    """A method whose failures are in the program's log as well, as errors."""
+
+    @functools.wraps(method)
+    def call(self: Session, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(self, *args, **kwargs)
+        except SwarmError as error:
+            error.log(self.logger)
+            raise
+
+    return call
+
+
 class Session:
     """One program's training in the swarm; not for use by two threads.
 
-    `stop_training` becomes true when the swarm is over or was stopped. `batches` and `epochs` count since begin.
+    `stop_training` becomes true when the swarm is over or was stopped. `batches` counts since begin, `epochs` from
+    `resumed_epoch` if that was read, `rounds` the merges between begin and end. `total_epochs` may be set before begin.
+    Making it raises NoNodeError for a program that no node stands beside.
     """
 
     def __init__(
@@ -99,14 +134,17 @@ class Session:
     ) -> None:
         self._model = model
         self._arguments = dict(arguments)
-        self._log = logger
+        self.logger = self._log = logger
         self._environment = os.environ if environment is None else environment
         self.loopback = self._environment.get("SWARM_LOOPBACK", "").lower() == "true"
         self.stop_training = False
         self.batches = 0
         self.epochs = 0
         self.rounds = 0
+        self.total_epochs: int | None = self._arguments.get("total_epochs")
         self.phase = Phase.NEW
+        self._place: Place | None = None
+        self._start_round: int | None = None  # of the model that a program which was started again began with
         self._thread = 0
         self._loss = UNKNOWN
         self._score: Score = (None, None)  # of the merged model loaded last
@@ -116,14 +154,26 @@ class Session:
         self._looked = 0.0
         self._moved_on = False
         self._idle_batches = 0  # done after the swarm's end: they have no part in the model
+        self._announce()
 
+    @property
+    def resumed_epoch(self) -> int:
+        """The epoch to begin at: 0, or the one in which a program that was killed stood. Counting goes on from it."""
+        epoch = 0 if self._place is None else self._place.epoch
+        if self._start_round is not None:
+            self._start_round, self.epochs = None, epoch
+            self._log.info("this program goes on with epoch %d", epoch)
+        return epoch
+
+    @logged
     def begin(self) -> None:
         """Connect, say hello, and start from the model that the swarm starts from."""
         if self.phase is not Phase.NEW:
             raise CallOrderError("on_train_begin() was called a second time")
         self._thread = threading.get_ident()
+        if self.total_epochs is None:
+            self.warn_about_epochs()
         if self.loopback:
-            self._log.info("SWARM_LOOPBACK is set: this program trains alone, without a swarm")
             self.phase = Phase.TRAINING
             return
         self._link: Link = open_link(self._environment)
@@ -131,10 +181,16 @@ class Session:
         welcome = self._greet(layout)
         self._segment = Segment(self._link.take_descriptor(), layout, welcome)
         self._interval = welcome.interval
+        self._places = Places.at(self._environment.get(STATE), self._log)
         self.phase = Phase.TRAINING
-        self._log.info("training with the swarm: %s", _shown(welcome.arguments or sent_arguments(self._arguments)))
+        self._log.info("training with the swarm: %s", shown(welcome.arguments or sent_arguments(self._arguments)))
         self._sync("begin")
+        # The existing product counts from the call after the first sync point, once.
+        self._left += self._environment.get(CADENCE, "").lower() == "hpe"
+        if welcome.resume and self.phase is Phase.TRAINING:
+            self._return(welcome.resume.get("round", 0))
 
+    @logged
     def batch(self, steps: int = 1, loss: float | None = None) -> None:
         """Count `steps` optimiser steps; come to a sync point when one is due or the node asks for it."""
         if self.phase is not Phase.TRAINING:
@@ -161,16 +217,19 @@ class Session:
             if not self._link.alive():
                 raise NodeGoneError("the node of this program has ended")
 
+    @logged
     def epoch(self) -> None:
         """Count an epoch."""
         if self.phase is not Phase.TRAINING:
             self._not_training("on_epoch_end()")
             return
         self._check_thread()
+        self._say_if_anew()
         self.epochs += 1
         if not self.loopback:
             self._segment.epoch(self.epochs)
 
+    @logged
     def end(self) -> None:
         """Take part in the closing round, wait for the swarm's end, and leave its final model in the program."""
         if self.phase in (Phase.NEW, Phase.ENDED):
@@ -179,18 +238,72 @@ class Session:
         if self.loopback:
             self.phase = Phase.ENDED
             return
+        if self.rounds == 0:
+            self._log.warning("no merge happened during the training: the sync frequency may be too high")
         if self.phase is Phase.TRAINING:
             self._close()
         elif self._moved_on:
             # The loop went on after the swarm's end: its steps have no part in the final model.
             self._model.load(self._segment.merged)
-        if self.rounds == 0:
-            self._log.warning("no merge happened during the training: the sync frequency may be too high")
+        self._places.close()
         self._score = _finite(self._model.evaluate())
         self.phase = Phase.ENDED
         self._link.send(Evaluated(*self._score))
         self._link.send(Bye())
         self._log.info(FINAL_LINE)
+
+    @logged
+    def get_loss(self, merged: Mapping[str, Any]) -> tuple[float | None, float | None, int, int]:
+        """Load these tensors by name, and judge: loss, metric, epochs done, epochs in all (0 when nobody said).
+
+        Exact: raises ModelError on other names, shapes or dtypes than the model's.
+        """
+        self._model.load(views_of(self._model.layout(), merged))
+        return *_finite(self._model.evaluate()), self.epochs, self.total_epochs or 0
+
+    def warn_about_epochs(self) -> None:
+        """Nobody has said how many epochs there will be."""
+        self._log.warning(
+            "total_epochs (totalEpochs) is missing.\n"
+            "The training is not touched by it; what is shown of its progress has no end to measure by."
+        )
+
+    @logged
+    def _announce(self) -> None:
+        """What the program asked for, and what is missing, before anything is done."""
+        self._log.info("SwarmCallback: %s", shown(self._arguments))
+        if self.loopback:
+            self._log.info("SWARM_LOOPBACK is set: this program trains alone, without a swarm")
+        else:
+            check_node(self._environment)
+        if self._arguments.get("val_data") is None:
+            adaptive = " and add nothing to adaptive sync" if self._arguments.get("use_adaptive_sync") else ""
+            self._log.warning("val_data (adsValData) is missing: loss and metric here stay unknown%s", adaptive)
+
+    def _return(self, round_: int) -> None:
+        """This program was started again: with the model of that round, and with its own state of then."""
+        self._start_round = round_
+        self._place = place = self._places.newest(round_)
+        if place is None or not isinstance(self._model, Keeper) or not (place.arrays or place.facts):
+            return
+        try:
+            self._model.restore(place.arrays, place.facts)
+            self._log.info("the optimizer's state after round %d is back", place.round)
+        except ModelError as error:
+            self._log.warning("the optimizer's state of round %d does not fit: %s", place.round, error.message)
+
+    def _say_if_anew(self) -> None:
+        if self._start_round is not None:
+            self._log.info(
+                "this program starts again at epoch 0 from the last committed model (round %d); with `optimizer=` and "
+                "`for epoch in callback.epochs(E)` it would go on where it was",
+                self._start_round,
+            )
+            self._start_round = None
+
+    def _here(self, round_: int) -> Place:
+        state = self._model.state() if isinstance(self._model, Keeper) else None
+        return Place(round_, self.batches, self.epochs, *(state or ({}, {})))
 
     def _greet(self, layout: tuple[TensorSpec, ...]) -> Welcome:
         hello = Hello(
@@ -198,7 +311,7 @@ class Session:
             package=swarm_lab.__version__,
             platform=self._model.platform,
             pid=os.getpid(),
-            arguments=sent_arguments(self._arguments),
+            arguments=sent_arguments(self._arguments | {"total_epochs": self.total_epochs}),
             layout=layout,
         )
         self._link.send(hello)
@@ -235,6 +348,8 @@ class Session:
             fresh = False
 
     def _park(self, reason: Reason, *, fresh: bool) -> Release:
+        if reason != "begin":
+            self._say_if_anew()
         loss, metric = self._score
         training = None if math.isnan(self._loss) or math.isinf(self._loss) else self._loss
         self._link.send(Sync(reason, self.batches, self.epochs, loss, metric, training, fresh, *self._local))
@@ -243,12 +358,14 @@ class Session:
             raise LinkError(f"the node answered a sync with {answer.kind}")
         if answer.model:
             self._model.load(self._segment.merged)
-            self.rounds += reason != "begin"
+            self.rounds += reason in ("interval", "attention")
         if answer.finished:
             self.phase = Phase.OVER
             self.stop_training = True
         elif answer.model:
             self._score = _finite(self._model.evaluate())
+            if reason in ("interval", "attention"):
+                self._places.keep(lambda: self._here(answer.round))
         self._log.debug("round %d: released (%s)", answer.round, reason)
         return answer
 
@@ -268,25 +385,9 @@ class Session:
         )
 
 
-def default_logger() -> logging.Logger:
-    """The logger of programs that bring none: named `SwarmCallback`, INFO, on stdout."""
-    logger = logging.getLogger("SwarmCallback")
-    if not logger.handlers:
-        handler = logging.StreamHandler(sys.stdout)
-        handler.setFormatter(logging.Formatter("%(asctime)s : %(name)s : %(levelname)s : %(message)s"))
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
-    return logger
-
-
 def _finite(score: Score) -> Score:
     loss, metric = score
     return (
         loss if loss is not None and math.isfinite(loss) else None,
         metric if metric is not None and math.isfinite(metric) else None,
     )
-
-
-def _shown(arguments: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in sorted(arguments.items())) or "no arguments"

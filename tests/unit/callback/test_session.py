@@ -193,7 +193,7 @@ def test_a_late_joiner_of_a_finished_swarm_has_its_model_and_does_not_train(begu
 
 
 def test_calls_in_a_wrong_order_say_which(begun):
-    session = Session(Numbers(), {}, logging.getLogger("test"), {})
+    session = Session(Numbers(), {}, logging.getLogger("test"), {"SWARM_LINK": "/nobody"})
     for call in (session.batch, session.epoch, session.end):
         with pytest.raises(CallOrderError, match="before on_train_begin"):
             call()
@@ -252,7 +252,7 @@ def test_a_node_that_is_gone_is_noticed_between_syncs(begun, monkeypatch):
 
 def test_without_a_node_and_in_loopback(caplog):
     with pytest.raises(NoNodeError, match="SWARM_LINK") as missing:
-        Session(Numbers(), {}, logging.getLogger("test"), {}).begin()
+        Session(Numbers(), {}, logging.getLogger("test"), {})
     assert "swarm-lab train" in missing.value.next_step and "SWARM_LOOPBACK" in missing.value.next_step
     caplog.set_level(logging.INFO)
     model = Numbers()
@@ -262,4 +262,4 @@ def test_without_a_node_and_in_loopback(caplog):
         session.batch()
     session.epoch()
     session.end()
-    assert model.calls == [] and session.batches == 5 and len(caplog.messages) == 1
+    assert model.calls == [] and session.batches == 5 and session.epochs == 1
