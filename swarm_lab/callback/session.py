@@ -158,12 +158,16 @@ class Session:
 
     @property
     def resumed_epoch(self) -> int:
-        """The epoch to begin at: 0, or the one in which a program that was killed stood. Counting goes on from it."""
-        epoch = 0 if self._place is None else self._place.epoch
-        if self._start_round is not None:
-            self._start_round, self.epochs = None, epoch
-            self._log.info("this program goes on with epoch %d", epoch)
-        return epoch
+        """`place_epoch`, for a loop that begins there: reading it makes `epochs` count from it."""
+        if self._place is not None and self._start_round is not None:
+            self._start_round, self.epochs = None, self._place.epoch
+            self._log.info("this program goes on with epoch %d", self.epochs)
+        return self.place_epoch
+
+    @property
+    def place_epoch(self) -> int:
+        """The epoch in which a program that was killed stood; 0 for a new one, and where its optimizer is not known."""
+        return 0 if self._place is None else self._place.epoch
 
     @logged
     def begin(self) -> None:
@@ -284,7 +288,11 @@ class Session:
         """This program was started again: with the model of that round, and with its own state of then."""
         self._start_round = round_
         self._place = place = self._places.newest(round_)
-        if place is None or not isinstance(self._model, Keeper) or not (place.arrays or place.facts):
+        if place is None or not isinstance(self._model, Keeper):
+            return
+        if not (place.arrays or place.facts):
+            # An optimizer that the callback does not know begins anew, and so do the epochs.
+            self._place = None
             return
         try:
             self._model.restore(place.arrays, place.facts)

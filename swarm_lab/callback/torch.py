@@ -137,6 +137,10 @@ class TorchCallback:
         """Call after the loop: waits for the swarm's end; the model then holds its final one."""
         self._session.end()
 
+    def getLoss(self, mergedParams: Mapping[str, Any]) -> tuple[float | None, float | None, int, int]:  # noqa: N802, N803
+        """See `Session.get_loss`: load these tensors, and judge."""
+        return self._session.get_loss(mergedParams)
+
     def epochs(self, count: int) -> Iterator[int]:
         """`for epoch in callback.epochs(count)`: begins where that was not done, counts epochs, ends with the swarm.
 
@@ -146,6 +150,8 @@ class TorchCallback:
         `callback.stop_training`.
         """
         if self._session.phase is Phase.NEW:
+            if isinstance(self._session, Session) and self._session.total_epochs is None:
+                self._session.total_epochs = count
             self.on_train_begin()
         for epoch in range(getattr(self._session, "resumed_epoch", 0), count):
             if self.stop_training:

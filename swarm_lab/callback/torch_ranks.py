@@ -81,7 +81,7 @@ class Leader:
     def begin(self) -> None:
         """See `Session.begin`; the other ranks get the model, and the optimizer's state when one came back."""
         self._run(Call.on_train_begin, self._session.begin, always=True)
-        if getattr(self._session, "resumed_epoch", 0):
+        if getattr(self._session, "place_epoch", 0):
             self._share_state()
 
     def batch(self, steps: int = 1, loss: float | None = None) -> None:
@@ -112,7 +112,7 @@ class Leader:
         session = self._session
         phase = PHASES.index(session.phase)
         at_begin = _mark(self._model.specs) if call is Call.on_train_begin else 0
-        self._ranks.word(call, session.batches, loaded, phase, getattr(session, "resumed_epoch", 0), at_begin)
+        self._ranks.word(call, session.batches, loaded, phase, getattr(session, "place_epoch", 0), at_begin)
         if loaded:
             buffer, views = _room(self._model.specs)
             self._model.store(views)

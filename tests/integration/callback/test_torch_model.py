@@ -179,6 +179,7 @@ def test_judging_that_cannot_work_is_refused_when_the_callback_is_made(given):
 
 def test_no_samples_give_no_numbers_and_the_one_name_finds_the_framework(monkeypatch):
     assert judge(torch.nn.Linear(4, 2), val_data=(X[:0], Y[:0]), loss_function="CrossEntropyLoss") == (None, None)
+    monkeypatch.setenv("SWARM_LOOPBACK", "true")
     callback = SwarmCallback(4, 2, model=torch.nn.Linear(4, 2))
     assert isinstance(callback, SwarmCallback) and not isinstance(object(), SwarmCallback)
     with pytest.raises(CallbackArgumentError, match="model must be"):
