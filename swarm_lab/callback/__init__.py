@@ -50,14 +50,15 @@ class SwarmCallback(metaclass=_Either):
     - `loss_function`, `loss_function_args` (`lossFunction`, `lossFunctionArgs`): torch: a class of `torch.nn`;
       scikit-learn: a function of `sklearn.metrics`; Hugging Face needs none, its models bring their own
     - `metric_function`, `metric_function_args` (`metricFunction`, `metricFunctionArgs`): torch: a class of
-      `torchmetrics`; Keras: the name of a compiled metric; scikit-learn: a function of `sklearn.metrics`; Hugging Face:
-      a class of `torchmetrics`, or a function like `compute_metrics` of `Trainer`
+      `torchmetrics`; Keras: a metric of Keras by any of its names, compiled or not; scikit-learn: a function of
+      `sklearn.metrics`; Hugging Face: a class of `torchmetrics`, or a function like `compute_metrics` of `Trainer`
     - `node_weightage` (`nodeWeightage`): weight in the merge, 1 to 100
     - `merge_method` (`mergeMethod`): mean, coordmedian, geomedian
     - `checkin_model_on_train_end` (`checkinModelOnTrainEnd`): snapshot, active, inactive
     - `early_stopping`: end after that many rounds without a better mean validation loss; 0 = never
-    - `optimizer`, `scheduler`: torch: one or several, so that their state comes back after a restart
-    - `parameters`: torch: `all`, or `trainable` to send only what requires a gradient (LoRA); the rest stays local
+    - `optimizer`, `scheduler`: torch: one or several, so that their state comes back after a restart; Keras: the
+      optimizer of a loop of your own (the compiled one is known)
+    - `parameters`: torch, Keras: `all`, or `trainable` to send only what is trained (LoRA); the rest stays local
     - `hf_mode` (`hfMode`): Hugging Face: `full`, or `peft` for the adapter alone; as the model is when left out
     - `init_data` (`initData`), `classes`, `weight_attrs` (`weightAttrs`): scikit-learn: local rows `(x, y)` for the
       first `partial_fit`, all labels of all nodes, and the attributes that travel of an estimator of an unknown kind

@@ -2,145 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import keras
-import numpy as np
 
 from swarm_lab.callback.arguments import read_arguments
-from swarm_lab.callback.errors import CallbackArgumentError, EvaluationError, ModelChangedError, ModelError
-from swarm_lab.callback.messages import Platform, TensorSpec
-from swarm_lab.callback.session import Score, Session, default_logger
+from swarm_lab.callback.errors import CallbackArgumentError, CallOrderError, ModelError
+from swarm_lab.callback.keras_evaluation import Evaluation
+from swarm_lab.callback.keras_model import KerasModel
+from swarm_lab.callback.session import Phase, Session, default_logger
 
-if TYPE_CHECKING:
-    import logging
-
-DTYPES: dict[str, str] = {
-    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
-    "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
-    "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
-}  # fmt: skip
 PLATFORM_NAMES = ("KERAS",)
-
-
-class KerasModel:
-    """The weights of a Keras model as tensors, trainable and not, under the variables' paths.
-
-    `model.weights` leaves out what is local by its nature: states of random generators, metrics, the optimizer.
-    """
-
-    platform: Platform = "keras"
-
-    def __init__(self, values: dict[str, Any], logger: logging.Logger) -> None:
-        self._values = values
-        self._logger = logger
-        self._model: Any = None
-        self._layout: tuple[TensorSpec, ...] = ()
-
-    def use(self, model: Any) -> None:
-        """Take the model that `fit` trains."""
-        self._model = model
-
-    def layout(self) -> tuple[TensorSpec, ...]:
-        """The weights in the model's order; raises ModelError when there are none yet."""
-        if self._model is None or not self._model.built:
-            raise ModelError("the model is not built yet: give it an Input or call it once before fit")
-        self._layout = self._specs()
-        if not self._layout:
-            raise ModelError("the model has no weights")
-        return self._layout
-
-    def store(self, views: Sequence[memoryview]) -> None:
-        """Copy the weights into the views, bit by bit."""
-        self._check()
-        for variable, view in zip(self._model.weights, views, strict=True):
-            if view.nbytes:
-                array = np.ascontiguousarray(_numbers(variable))
-                np.frombuffer(view, np.uint8)[:] = array.reshape(-1).view(np.uint8)
-
-    def load(self, views: Sequence[memoryview]) -> None:
-        """Assign the views to the weights."""
-        self._check()
-        for variable, spec, view in zip(self._model.weights, self._layout, views, strict=True):
-            # A copy: TensorFlow may keep the array's memory, and the segment is written again at the next round.
-            array = np.frombuffer(bytes(view), np.dtype(variable.dtype)).reshape(spec.shape)
-            variable.assign(array)
-
-    def evaluate(self) -> Score:
-        """Loss, and the metric asked for or the first compiled one, on the validation data."""
-        data = self._values.get("val_data")
-        if data is None:
-            return None, None
-        x, y, weight = (*data, None)[:3] if isinstance(data, tuple) else (data, None, None)
-        if hasattr(x, "__len__") and len(x) == 0:
-            self._logger.warning("the validation data has no samples: loss and metric stay unknown")
-            return None, None
-        try:
-            with self._metrics_kept():
-                size = self._values.get("val_batch_size")
-                found = self._model.evaluate(x, y, sample_weight=weight, batch_size=size, verbose=0, return_dict=True)
-        except Exception as error:  # whatever the user's data, model or metric raises, with its cause kept
-            raise EvaluationError(f"{type(error).__name__}: {error}") from error
-        return self._score({name: float(value) for name, value in found.items()})
-
-    def _score(self, found: dict[str, float]) -> Score:
-        loss = found.pop("loss", None)
-        wanted = self._values.get("metric_function")
-        if wanted is None:
-            return loss, next(iter(found.values()), None)
-        if wanted not in found:
-            raise EvaluationError(
-                f"the model is not compiled with the metric {wanted}; it has {', '.join(found) or 'none'}"
-            )
-        return loss, found[wanted]
-
-    @contextmanager
-    def _metrics_kept(self) -> Iterator[None]:
-        # `evaluate` resets the metrics, which in the middle of an epoch are the running ones of `fit`.
-        kept = [(variable, np.array(_numbers(variable))) for variable in self._model.metrics_variables]
-        try:
-            yield
-        finally:
-            for variable, value in kept:
-                variable.assign(value)
-
-    def _specs(self) -> tuple[TensorSpec, ...]:
-        specs: dict[str, TensorSpec] = {}
-        for variable in self._model.weights:
-            name, number = variable.path, 1
-            while name in specs:  # two layers may carry one name; order tells them apart on every node alike
-                number += 1
-                name = f"{variable.path}#{number}"
-            if variable.dtype not in DTYPES:
-                raise ModelError(f"{name} has the dtype {variable.dtype}, which cannot be merged")
-            specs[name] = TensorSpec(name, DTYPES[variable.dtype], tuple(int(n) for n in variable.shape))
-        return tuple(specs.values())
-
-    def _check(self) -> None:
-        present = {spec.name: spec for spec in self._specs()}
-        for spec in self._layout:
-            found = present.pop(spec.name, None)
-            if found is None:
-                raise ModelChangedError(f"{spec.name} is no longer in the model")
-            if found != spec:
-                raise ModelChangedError(
-                    f"{spec.name} was {spec.dtype} {list(spec.shape)} and is now {found.dtype} {list(found.shape)}"
-                )
-        if present:
-            raise ModelChangedError(f"{next(iter(present))} is new in the model")
-
-
-def _numbers(variable: Any) -> Any:
-    return keras.ops.convert_to_numpy(variable.value)
+BACKENDS = ("tensorflow", "torch")
+AGAIN = (
+    "train in one fit; for several, begin and end by hand: callback.set_model(model), callback.on_train_begin(), then "
+    "fit(callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=callback.on_batch_end)]) as often as you like, "
+    "and callback.on_train_end()"
+)
 
 
 class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """The callback of a Keras program, for `fit(callbacks=[...])`; see `swarm_lab.SwarmCallback` for its arguments.
 
-    When the swarm is over or was stopped it sets `model.stop_training`.
+    When the swarm is over or was stopped it sets `model.stop_training`. After `fit` the model is the swarm's final one,
+    also when another callback of the list restores weights at the end. In a loop of one's own: `model=` or `set_model`,
+    then `on_train_begin()`, `on_batch_end()` after each step, `on_train_end()`.
     """
+
+    _present: ClassVar[KerasCallback | None] = None  # the one whose training this process does: there is one link
 
     def __init__(self, **given: Any) -> None:
         super().__init__()
@@ -150,44 +40,143 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
             raise CallbackArgumentError("graph mode of TensorFlow 1 is not supported: use Keras 3")
         if platform not in PLATFORM_NAMES:
             raise CallbackArgumentError(f"ml_platform must be KERAS for a Keras model, not {platform!r}")
+        if keras.backend.backend() not in BACKENDS:
+            raise CallbackArgumentError(
+                f"Keras runs on {keras.backend.backend()}; SwarmCallback knows it on {' and '.join(BACKENDS)}: "
+                "set KERAS_BACKEND"
+            )
         self.logger = values.get("logger") or default_logger()
-        self._keras_model = KerasModel(values, self.logger)
+        self._given = values.get("model")
+        self._keras_model = KerasModel(
+            Evaluation.of(values, self.logger), values.get("parameters", "all"), values.get("optimizer")
+        )
         self._session = Session(self._keras_model, values, self.logger)
-        self._step = -1
+        self._late = False  # the model is built by its first batch, and the session begins after it
+        self._last_step = -1
+        self._steps: int | None = None
 
     @property
     def stop_training(self) -> bool:
         """Whether the swarm is over or was stopped."""
         return self._session.stop_training
 
+    @property
+    def resumed_epoch(self) -> int:
+        """The epoch at which a restarted program goes on; 0 in a new one. `fit` begins there by itself."""
+        counted = self._session.resumed_epoch
+        return self._keras_model.resumed_epoch or counted  # Keras' own index has the initial_epoch of fit in it
+
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Called by Keras: the model now holds what the swarm starts from."""
-        self._keras_model.use(self.model)
-        self._session.begin()
-        self._stop_if_over()
+        """Called by Keras: the model now holds what the swarm starts from.
+
+        Raises CallOrderError the second time, ModelError when there is no model, or a weight that cannot travel.
+        """
+        if self._session.phase is not Phase.NEW or self._late:
+            raise CallOrderError("on_train_begin() was called a second time", next_step=AGAIN)
+        self._keras_model.use(self._trained())
+        fit = self.params or {}  # empty in a loop of the user's own
+        self._steps = fit.get("steps")
+        if self._session.total_epochs is None:
+            self._session.total_epochs = fit.get("epochs")
+        self._late = not self._keras_model.built and not self._session.loopback
+        if self._late:
+            self.logger.info("the model is built by its first batch: the swarm's model is loaded after that")
+        else:
+            self._begin()
+            if fit:
+                self._go_on_at(self.resumed_epoch)
+        self._guard_the_end()
 
     def on_epoch_begin(self, epoch: int | None = None, logs: dict[str, float] | None = None) -> None:
         """Called by Keras: batches are numbered anew."""
-        self._step = -1
+        self._last_step = -1
+        self._keras_model.epoch = epoch
+        if self._keras_model.model is not None:
+            self._keras_model.model._initial_epoch = None  # fit has read it: the next one has its own
 
     def on_batch_end(self, batch: int | None = None, logs: dict[str, float] | None = None) -> None:
         """Called by Keras after each step, or after several when `steps_per_execution` says so."""
-        last = self._step + 1 if batch is None else batch
-        if (whole := self.params.get("steps")) is not None:
-            last = min(last, whole - 1)  # Keras names the step at which a full execution would have ended
-        steps, self._step = max(1, last - self._step), last
+        if self._late:
+            self._late = False
+            self._begin()
+            if self.resumed_epoch:
+                self.logger.warning(
+                    "the model was built too late to go on at epoch %d: give it an Input", self.resumed_epoch
+                )
         loss = (logs or {}).get("loss")
-        self._session.batch(steps, None if loss is None else float(loss))
+        self._session.batch(self._new_steps(batch), None if loss is None else float(loss))
         self._stop_if_over()
 
     def on_epoch_end(self, epoch: int | None = None, logs: dict[str, float] | None = None) -> None:
         """Called by Keras after each epoch."""
         self._session.epoch()
+        if epoch is not None:
+            self._keras_model.epoch = epoch + 1
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Called by Keras: waits for the swarm's end; the model then holds its final one."""
+        if self._late:
+            self._late = False
+            self._begin()
+        if self._session.phase is Phase.OVER:
+            # Keras has gone on after the swarm's end: moving averages, an epoch's end of other callbacks.
+            self._keras_model.load_again()
         self._session.end()
+
+    def get_loss(self, merged: Mapping[str, Any]) -> tuple[float | None, float | None, int, int]:
+        """Load these tensors, by the names of the layout, and judge: loss, metric, epochs done, epochs in all."""
+        return self._session.get_loss(merged)
+
+    getLoss = get_loss
+
+    def _trained(self) -> Any:
+        model = self.model if self.model is not None else self._given
+        if model is None:
+            raise ModelError("there is no model: call set_model(model) first, or give SwarmCallback model=")
+        if self._given is not None and model is not self._given:
+            raise ModelError(f"fit trains {model.name}, and SwarmCallback was given model={self._given.name}")
+        return model
+
+    def _begin(self) -> None:
+        if not self._session.loopback:
+            if KerasCallback._present is not None:
+                raise CallOrderError("this program has trained with the swarm already", next_step=AGAIN)
+            KerasCallback._present = self
+        self._session.begin()
+        self._stop_if_over()
+
+    def _go_on_at(self, epoch: int) -> None:
+        if epoch:
+            # What BackupAndRestore of Keras does: fit reads it after on_train_begin.
+            self._keras_model.model._initial_epoch = epoch
+            self.logger.info("back in the training: going on at epoch %d", epoch)
+
+    def _new_steps(self, batch: int | None) -> int:
+        """Optimiser steps since the last call."""
+        at_once = getattr(self._keras_model.model, "steps_per_execution", 1)
+        if batch is None or at_once == 1:
+            return 1
+        # Keras names the step at which a full execution would have ended.
+        last = batch if self._steps is None else min(batch, self._steps - 1)
+        steps, self._last_step = last - self._last_step, last
+        return max(1, min(steps, at_once))
+
+    def _guard_the_end(self) -> None:
+        """Have the last word at the end of `fit`: Keras keeps its History behind all callbacks of the user."""
+        history = getattr(self._keras_model.model, "history", None)
+        if self._session.loopback or not isinstance(history, keras.callbacks.History):
+            return
+
+        def on_train_end(logs: dict[str, float] | None = None) -> None:
+            del history.on_train_end
+            if self._session.phase is Phase.ENDED and self._keras_model.load_again():
+                self.logger.warning(
+                    "a callback behind SwarmCallback changed the model at the end of fit (EarlyStopping with "
+                    "restore_best_weights?); the swarm's final model is loaded again"
+                )
+
+        history.on_train_end = on_train_end
 
     def _stop_if_over(self) -> None:
         if self._session.stop_training:
-            self.model.stop_training = True
+            self._keras_model.model.stop_training = True
