@@ -248,6 +248,30 @@ class Shortfall(SwarmLabError):
     next_step = "see the curves of the training: more rounds, another seed or another merge method may help"
 
 
+class NothingToResume(SwarmLabError):
+    """The training has finished or was stopped: its closing round is on the ledger."""
+
+    code = "SWL-127"
+    title = "the training is over"
+    next_step = "use its model (`swarm-lab verify` checks it), or train anew without --resume"
+
+
+class StillTraining(SwarmLabError):
+    """A training is to be resumed that runs, and no node of it has failed."""
+
+    code = "SWL-128"
+    title = "the training runs"
+    next_step = "follow it with `swarm-lab attach`"
+
+
+class OtherThanBefore(UsageError):
+    """A training is to be resumed with another program, other terms or other data than it was started with."""
+
+    code = "SWL-129"
+    title = "not the training that is resumed"
+    next_step = "leave the option out: the nodes have what they need; to change it, train anew without --resume"
+
+
 # --- identity ---------------------------------------------------------------------------------------------
 
 

@@ -105,14 +105,33 @@ class Swarm:
         self.facts = read_swarm(self.paths)
         return status_of(self.paths, self.facts)
 
-    def train(self, program: Path | str, *, queue: bool = True, say: Say = quiet, **options: Any) -> Training:
+    def train(
+        self,
+        program: Path | str | None = None,
+        *,
+        resume: str | None = None,
+        queue: bool = True,
+        say: Say = quiet,
+        **options: Any,
+    ) -> Training:
         """Start a training and return its handle at once; `options` are the fields of `TrainingSpec`.
+
+        `resume`, the id of a training that has failed, lets it go on after its last committed round instead: its
+        nodes have the program; what is given nevertheless must be what it was started with.
 
         Raises for a program with a syntax error, data that does not fit the seats and the like before anything is
         started, and `SeatsBusy` where `queue` is false and a seat is taken.
         """
+        from swarm_lab.front.resume import resume_training
         from swarm_lab.front.start import start_training
 
+        if resume is not None:
+            given = options if program is None else {**options, "program": Path(program)}
+            checked(TrainingSpec, {"program": Path(), **given}, "train")
+            self._must_run()
+            return resume_training(self.training(resume), given, say)
+        if program is None:
+            raise UsageError("there is no program to train", next_step="give its path, or --resume ID")
         spec = checked(TrainingSpec, {**options, "program": Path(program)}, "train")
         self._must_run()
         return start_training(self.paths, self.facts, spec, queue=queue, say=say)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from swarm_lab.errors import TrainingFailed
+from swarm_lab.errors import TrainingFailed, UsageError
 from swarm_lab.front import options as o
 from swarm_lab.front.doctor import Report
 from swarm_lab.front.logs import for_people
@@ -79,7 +79,11 @@ def train(options: o.TrainOptions, out: Out) -> o.Record:
 
 
 def start(options: o.TrainOptions, out: Out) -> Training:
-    """Start a training and return its handle at once."""
+    """Start a training, or resume one, and return its handle at once."""
+    if options.resume is not None:
+        return _resume(options, out)
+    if options.program is None:
+        raise UsageError("PROGRAM is missing", next_step="give its path, or --resume ID; see `swarm-lab train --help`")
     return Swarm.attach(options.name).train(
         options.program,
         data=options.data,
@@ -90,12 +94,26 @@ def start(options: o.TrainOptions, out: Out) -> Training:
         env=read_env(options.env),
         files=options.files,
         requirements=options.requirements,
-        nodes=tuple(part.strip() for part in options.nodes.split(",")) if options.nodes else (),
+        nodes=_names(options.nodes),
         checkpoints=options.checkpoints,
         args=options.args,
         queue=options.queue,
         say=out.say,
     )
+
+
+def _resume(options: o.TrainOptions, out: Out) -> Training:
+    """Only what was given is compared with what the training was started with."""
+    given = options.model_dump(exclude_unset=True, exclude={"program", "name", "queue", "detach", "resume"})
+    if "env" in given:
+        given["env"] = read_env(options.env)
+    if "nodes" in given:
+        given["nodes"] = _names(options.nodes)
+    return Swarm.attach(options.name).train(options.program, resume=options.resume, say=out.say, **given)
+
+
+def _names(nodes: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in nodes.split(",")) if nodes else ()
 
 
 def watch(training: Training, out: Out) -> o.Record:

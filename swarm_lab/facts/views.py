@@ -47,6 +47,11 @@ class TrainingView:
     metrics: dict[str, Any] = field(default_factory=dict)
     created: float = 0.0
     ended: float | None = None
+    resumed: int = 0
+
+    def key(self, fact: str) -> str:
+        """What stands for a fact of which there is one only, until the training is resumed."""
+        return f"{self.id}/{fact}" + (f"/{self.resumed}" if self.resumed else "")
 
     @property
     def round(self) -> int:
@@ -114,6 +119,20 @@ def _started(view: TrainingView, _event: Mapping[str, Any]) -> None:
         view.state = "running"
 
 
+def _resumed(view: TrainingView, event: Mapping[str, Any]) -> None:
+    """Those that come back have neither finished nor failed; of a training that was over, the others are out of it."""
+    nodes = [str(node) for node in event.get("nodes", [])]
+    if view.over:
+        view.nodes, view.stop_asked = nodes, False
+        view.state, view.ended, view.model, view.model_digest = "queued", None, None, None
+    view.resumed += 1
+    for node in nodes:
+        view.finished.pop(node, None)
+        view.failed.pop(node, None)
+    for node in [node for node in view.failed if node not in view.nodes]:
+        del view.failed[node]
+
+
 def _progress(view: TrainingView, event: Mapping[str, Any]) -> None:
     _started(view, event)
     view.progress[str(event["node"])] = {key: event.get(key) for key in ("round", "batches", "loss")}
@@ -172,6 +191,7 @@ _STEPS: dict[str, Callable[[TrainingView, Mapping[str, Any]], None]] = {
     "training_created": _created,
     "training_queued": lambda view, event: None,
     "training_started": _started,
+    "training_resumed": _resumed,
     "progress": _progress,
     "waiting": _waiting,
     "round": _round,

@@ -80,6 +80,14 @@ class Operator:
         """Send each seat its request and the files; returns what each says, `queued` or `started`."""
         return self._run(self._stage_all(requests, payload))
 
+    def resume(self, training: str) -> None:
+        """Let a training go on after its last round; raises `LedgerRefused` when that was the closing one."""
+        self._run(self._ledger.resume(training))
+
+    def resume_at(self, training: str, nodes: Sequence[str]) -> dict[str, str]:
+        """Have seats go on with what they were given; returns by seat why one does not, "" for one that does."""
+        return self._run(self._resume_all(training, nodes))
+
     def stop(self, training: str, nodes: Sequence[str]) -> None:
         """Ask seats to end a training with one closing round."""
         self._run(self._stop_all(training, nodes))
@@ -154,6 +162,18 @@ class Operator:
         async with self._seat_channel(node) as opened:
             reply = await _said(node, _control(opened).Stage(frames(), timeout=_CALL_S))
         return str(reply.state)
+
+    async def _resume_all(self, training: str, nodes: Sequence[str]) -> dict[str, str]:
+        async def resume(node: str) -> str:
+            request = peer_pb2.ResumeRequest(protocol=PROTOCOL, training=training)
+            try:
+                async with self._seat_channel(node) as opened:
+                    await _said(node, _control(opened).Resume(request, timeout=_CALL_S))
+            except Refused as error:
+                return error.message
+            return ""
+
+        return dict(zip(nodes, await asyncio.gather(*map(resume, nodes)), strict=True))
 
     async def _stop_all(self, training: str, nodes: Sequence[str]) -> None:
         await asyncio.gather(*(self._stop(training, node) for node in nodes))

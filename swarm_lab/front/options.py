@@ -64,7 +64,9 @@ class StatusOptions(Options):
 class TrainOptions(Options):
     """Train a program on every seat, each with its own data, and follow it until the end."""
 
-    program: Annotated[Path, Flag(bare=True, names="file"), Field(description="the program, a Python file")]
+    program: Annotated[Path | None, Flag(bare=True, names="file"), Field(description="the program, a Python file")] = (
+        None
+    )
     data: Annotated[
         Path | None,
         Flag(names="folder"),
@@ -83,6 +85,11 @@ class TrainOptions(Options):
     nodes: Annotated[str | None, Field(description="seats to use, as sl-1,sl-2 [all]")] = None
     checkpoints: Annotated[int, Field(ge=1, le=1000, description="committed rounds that each node keeps on disk")] = 3
     queue: Annotated[bool, Field(description="wait for busy seats, or refuse")] = True
+    resume: Annotated[
+        str | None,
+        Flag(names="training", metavar="ID"),
+        Field(description="let a training that has failed go on after its last round; PROGRAM is then left out"),
+    ] = None
     detach: Annotated[bool, Flag("-d"), Field(description="return as soon as it is started")] = False
     args: Annotated[
         tuple[str, ...], Flag(bare=True, metavar="ARGS"), Field(description="after --: for the program")

@@ -8,6 +8,7 @@ from swarm_lab.errors import NotReady, UsageError
 from swarm_lab.facts.events import EventLog, conclude, fold, read
 from swarm_lab.facts.paths import SwarmPaths
 from swarm_lab.facts.swarm import SwarmFacts, read_swarm
+from swarm_lab.facts.views import TrainingView
 from swarm_lab.front.launch import Say, alone, check_seats_of, complaint, room
 from swarm_lab.front.status import READY, NodeStatus, status_of
 from swarm_lab.provision.local import LocalNodes
@@ -80,8 +81,9 @@ def await_ready(paths: SwarmPaths, facts: SwarmFacts, names: list[str], wait_s: 
 
 def give_up(paths: SwarmPaths, training: str, node: str, why: str) -> None:
     """Note for a node that cannot do so itself that it is out of a training."""
+    view = fold(read(paths.root)).get(training) or TrainingView(training)
     EventLog(paths.root).append_once(
-        f"{training}/lost/{node}", "node_failed", training=training, node=node, code="SWL-118", message=why
+        view.key(f"lost/{node}"), "node_failed", training=training, node=node, code="SWL-118", message=why
     )
     conclude(paths.root, training)
 

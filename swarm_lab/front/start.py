@@ -89,7 +89,7 @@ def stop_training(paths: SwarmPaths, facts: SwarmFacts, view: TrainingView) -> N
         raise NoSuchTraining(f"nothing is known of the training {view.id}")
     if view.over:
         return
-    EventLog(paths.root).append_once(f"{view.id}/stop", "training_stopped", training=view.id)
+    EventLog(paths.root).append_once(view.key("stop"), "training_stopped", training=view.id)
     with Operator(paths, facts) as operator:
         open_nodes = [node for node in view.nodes if node not in view.finished and node not in view.failed]
         operator.stop(view.id, open_nodes)

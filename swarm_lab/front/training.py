@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from swarm_lab.errors import NotStopped, SwarmDown, TrainingFailed
 from swarm_lab.facts.events import Event, EventReader, conclude, fold, read
 from swarm_lab.facts.paths import SwarmPaths
+from swarm_lab.facts.process import read_record
 from swarm_lab.facts.swarm import SwarmFacts, read_swarm
 from swarm_lab.facts.views import TrainingView
 from swarm_lab.front.status import TrainingStatus, training_status
@@ -62,13 +63,17 @@ class Training:
         if after and (last := conclude(self.paths.root, self.id)) is not None and last["seq"] <= after:
             return
         while True:
-            for event in reader.poll():
-                if event.get("training") == self.id:
-                    yield event
-                    if event["event"] == "finished":
-                        return
-                    if event["event"] in ("node_finished", "node_failed"):
-                        conclude(self.paths.root, self.id)
+            found = [event for event in reader.poll() if event.get("training") == self.id]
+            # An end that was resumed from is none.
+            resumed = max((at for at, event in enumerate(found) if event["event"] == "training_resumed"), default=-1)
+            for at, event in enumerate(found):
+                if at < resumed and event["event"] == "finished":
+                    continue
+                yield event
+                if event["event"] == "finished":
+                    return
+                if event["event"] in ("node_finished", "node_failed"):
+                    conclude(self.paths.root, self.id)
             now = time.monotonic()
             if until is not None and now > until:
                 raise NotStopped(f"the training {self.id} did not end within {limit:.0f} s")
@@ -151,7 +156,9 @@ class Training:
         view = self.view
         programs = LocalNodes(self.paths, self.facts).programs()
         if programs is None:
-            if not view.over and not LocalNodes(self.paths, self.facts).orphans():
+            # Nodes go on without their supervisor, but nothing starts one again that ends.
+            alive = (read_record(self.paths.node(node) / "process.json") for node in view.nodes)
+            if not view.over and not any(record is not None and record.alive for record in alive):
                 raise SwarmDown(
                     f"the swarm {self.facts.name} went down during {self.id}",
                     next_step="`swarm-lab up` brings it back, and the training goes on from its last round",

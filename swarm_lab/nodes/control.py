@@ -17,6 +17,7 @@ from swarm_lab.protos import peer_pb2, peer_pb2_grpc
 log = logging.getLogger(__name__)
 
 _StageContext = grpc.aio.ServicerContext[peer_pb2.StageFrame, peer_pb2.StageReply]
+_ResumeContext = grpc.aio.ServicerContext[peer_pb2.ResumeRequest, peer_pb2.ResumeReply]
 _StopContext = grpc.aio.ServicerContext[peer_pb2.StopRequest, peer_pb2.StopReply]
 
 
@@ -25,6 +26,10 @@ class Trainings(Protocol):
 
     def staged(self, request: StageRequest) -> str:
         """A training has come; returns "queued" or "started". Raises what forbids it here."""
+        ...
+
+    async def resume(self, training: str) -> str:
+        """Be ready to take part again; returns "queued", "started" or "running". Raises what forbids it here."""
         ...
 
     def stop(self, training: str) -> str:
@@ -65,6 +70,15 @@ class Control(peer_pb2_grpc.ControlServicer):
         files = await receive_files(request, _chunks(frames))
         self._stage.store(request, files)
         return request
+
+    async def Resume(self, request: peer_pb2.ResumeRequest, context: _ResumeContext) -> peer_pb2.ResumeReply:
+        """Go on with a training that had ended here."""
+        try:
+            state = await self._trainings.resume(request.training)
+        except SwarmLabError as error:
+            log.warning("does not go on with a training", extra={"code": error.code, "reason": error.message})
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{error.code}: {error.message}")
+        return peer_pb2.ResumeReply(protocol=PROTOCOL, package=__version__, state=state)
 
     async def Stop(self, request: peer_pb2.StopRequest, context: _StopContext) -> peer_pb2.StopReply:
         """End a training with one closing round."""

@@ -23,6 +23,7 @@ from swarm_lab.rounds.messages import Message, NodeId
 log = logging.getLogger(__name__)
 
 _LOOK_S = 0.5
+_LAST_WORDS_S = 10.0
 _STAGE_S = 60.0  # how long a training that the ledger names may take to come to this node
 
 
@@ -49,6 +50,8 @@ class Learner:
         self._current: TrainingRun | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._first_seen: dict[str, float] = {}
+        self._resumed: dict[str, float] = {}
+        """Until when the ledger is waited for to let a training go on."""
         self._news = asyncio.Event()
 
     # --- for the services --------------------------------------------------------------------------------
@@ -80,6 +83,31 @@ class Learner:
             "training_queued", training=request.training, node=self._place.config.name, after=self._current.id
         )
         return "queued"
+
+    async def resume(self, training: str) -> str:
+        """Be ready to take part again in a training that had ended here, as soon as the ledger lets it go on.
+
+        Raises `LicenseExpired`, and `StagingError` where this node was not given it or its program is another one now.
+        """
+        self._lease.require()
+        request = self._place.stage.request(training)
+        if request is None:
+            raise StagingError(f"{self._place.config.name} was never given the training {training}")
+        await asyncio.to_thread(self._place.stage.check, request)
+        until = time.monotonic() + _LAST_WORDS_S
+        while self._current is not None and self._current.id == training:
+            if time.monotonic() > until:
+                return "running"
+            await asyncio.sleep(0.05)  # it has failed, and is telling the ledger so
+        self._resumed[training] = time.monotonic() + _STAGE_S
+        old = self._runs.pop(training, None)
+        if old is not None:
+            await old.close()  # or it would tell the ledger once more that it has left
+        (self._place.stage.folder(training) / "done.json").unlink(missing_ok=True)
+        self._archives.pop(training, None)
+        self._first_seen.pop(training, None)
+        self._news.set()
+        return "started" if self._current is None else "queued"
 
     def stop(self, training: str) -> str:
         """End a training with one closing round."""
@@ -148,7 +176,7 @@ class Learner:
                 continue
             if info.state == "finished":
                 return info
-            if info.over:
+            if info.over and time.monotonic() > self._resumed.get(training, 0.0):
                 self._mark_done(training, info.state)
         return None
 
@@ -156,6 +184,7 @@ class Learner:
         request = self._place.stage.request(info.id)
         assert request is not None
         run = TrainingRun(self._place, request, info)
+        self._resumed.pop(info.id, None)
         self._runs[info.id] = self._current = run
         with bound(training=info.id):
             try:
@@ -180,7 +209,8 @@ class Learner:
     async def _serve(self, run: TrainingRun) -> None:
         with bound(training=run.id):
             await run.serve()
-        self._runs.pop(run.id, None)
+        if self._runs.get(run.id) is run:
+            del self._runs[run.id]
 
     async def _watch_license(self) -> None:
         while True:

@@ -180,6 +180,16 @@ class Stage:
         temporary.write_text(request.model_dump_json(), "utf-8")
         os.replace(temporary, folder / "request.json")
 
+    def check(self, request: StageRequest) -> None:
+        """Raise `StagingError` unless the program's files on disk are still those that were sent."""
+        folder = self.folder(request.training) / "program"
+        try:
+            files = [(file.path, (folder / file.path).read_bytes()) for file in request.files]
+        except OSError as error:
+            raise StagingError(f"the program of {request.training} cannot be read: {error}") from error
+        if program_digest(files) != request.rules.program:
+            raise StagingError(f"the program of {request.training} was changed in {folder}")
+
     def request(self, training: str) -> StageRequest | None:
         """The request of a staged training, or None."""
         try:

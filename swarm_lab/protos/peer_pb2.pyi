@@ -97,3 +97,21 @@ class StopReply(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     state: str
     def __init__(self, state: _Optional[str] = ...) -> None: ...
+
+class ResumeRequest(_message.Message):
+    __slots__ = ("protocol", "training")
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    TRAINING_FIELD_NUMBER: _ClassVar[int]
+    protocol: int
+    training: str
+    def __init__(self, protocol: _Optional[int] = ..., training: _Optional[str] = ...) -> None: ...
+
+class ResumeReply(_message.Message):
+    __slots__ = ("protocol", "package", "state")
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    PACKAGE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    protocol: int
+    package: str
+    state: str
+    def __init__(self, protocol: _Optional[int] = ..., package: _Optional[str] = ..., state: _Optional[str] = ...) -> None: ...

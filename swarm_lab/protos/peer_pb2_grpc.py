@@ -165,6 +165,11 @@ class ControlStub:
                 request_serializer=swarm__lab_dot_protos_dot_peer__pb2.StopRequest.SerializeToString,
                 response_deserializer=swarm__lab_dot_protos_dot_peer__pb2.StopReply.FromString,
                 _registered_method=True)
+        self.Resume = channel.unary_unary(
+                '/swarm.v1.Control/Resume',
+                request_serializer=swarm__lab_dot_protos_dot_peer__pb2.ResumeRequest.SerializeToString,
+                response_deserializer=swarm__lab_dot_protos_dot_peer__pb2.ResumeReply.FromString,
+                _registered_method=True)
 
 
 class ControlServicer:
@@ -185,6 +190,13 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Resume(self, request, context):
+        """Take part again in a training that this node was given and that had ended here: with the files that lie on its disk.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -197,6 +209,11 @@ def add_ControlServicer_to_server(servicer, server):
                     servicer.Stop,
                     request_deserializer=swarm__lab_dot_protos_dot_peer__pb2.StopRequest.FromString,
                     response_serializer=swarm__lab_dot_protos_dot_peer__pb2.StopReply.SerializeToString,
+            ),
+            'Resume': grpc.unary_unary_rpc_method_handler(
+                    servicer.Resume,
+                    request_deserializer=swarm__lab_dot_protos_dot_peer__pb2.ResumeRequest.FromString,
+                    response_serializer=swarm__lab_dot_protos_dot_peer__pb2.ResumeReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -254,6 +271,33 @@ class Control:
             '/swarm.v1.Control/Stop',
             swarm__lab_dot_protos_dot_peer__pb2.StopRequest.SerializeToString,
             swarm__lab_dot_protos_dot_peer__pb2.StopReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Resume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/Resume',
+            swarm__lab_dot_protos_dot_peer__pb2.ResumeRequest.SerializeToString,
+            swarm__lab_dot_protos_dot_peer__pb2.ResumeReply.FromString,
             options,
             channel_credentials,
             insecure,
