@@ -248,7 +248,7 @@ class Program:
         try:
             await self._link.accept(self.pid, self._limits.connect)
             self.phase = "connected"
-            async for body in self._link.frames():
+            async for body in self._link.frames(lambda: self.phase == "left"):
                 self._take(decode_from_program(body, self._limits))
             self._end_soon()
         except Misbehaviour as broken:
@@ -264,6 +264,7 @@ class Program:
         if isinstance(message, Hello):
             self.layout = checked_layout(message, self._limits)
             self._hello = message
+            self._link.heard()
             self.phase = "greeted"
             self._greeted.set()
         elif isinstance(message, Sync):

@@ -144,11 +144,9 @@ async def test_a_program_that_hangs_after_its_failure_or_without_its_link(raw, l
 
 
 async def test_nobody_else_gets_the_link_and_its_name_goes(raw):
-    member = await raw("time.sleep(60)", limits=Limits(connect=20))
-    path = member.program.spec.link
-    while path.exists():
-        await asyncio.sleep(0.02)
-    assert member.program.phase == "connected"
+    member = await raw("link.send(hello); time.sleep(60)", limits=Limits(connect=20))
+    await member.program.hello(20)
+    assert member.program.phase == "greeted" and not member.program.spec.link.exists()
     stranger = await raw("time.sleep(60)", name="p2")
     connect = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({str(stranger.program.spec.link)!r})"
     tried = await asyncio.to_thread(
@@ -161,6 +159,43 @@ async def test_nobody_else_gets_the_link_and_its_name_goes(raw):
     assert tried.stdout in (b"b''\n", b"")
     while stranger.program.phase != "connected":
         await asyncio.sleep(0.02)
+
+
+CHILD = """
+import subprocess
+child = subprocess.run([sys.executable, "-c", '''
+import os, sys
+from swarm_lab.callback import messages as m
+from swarm_lab.callback.link import open_link
+link = open_link(os.environ)
+layout = (m.TensorSpec("w", "F32", (4,)),)
+link.send(m.Hello(m.PROTOCOL, "0", "torch", os.getpid(), {}, layout))
+link.receive()
+link.send(m.Sync("end", 1, 0))
+link.receive()
+if sys.argv[1] == "whole": link.send(m.Bye())
+''', HOW], check=HOW == "whole")
+print("child", child.returncode, flush=True)
+time.sleep(0.2)
+if HOW == "whole": raise ValueError("after the child")
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("how", ["whole", "cut"])
+async def test_a_process_of_the_program_may_speak_for_it(raw, how):
+    """`torch.multiprocessing.spawn`: rank 0 is a child; what the launched process does afterwards counts as well."""
+    member = await raw(f"HOW = {how!r}\n" + CHILD, limits=Limits(end=0.5))
+    await member.program.hello(20)
+    await member.program.welcome(interval=1)
+    await member.program.parked()
+    await member.program.release(Release(model=True, finished=True), bytes(16))
+    exit = await ended(member)
+    assert ("stdout", "child 0") in member.lines
+    if how == "whole":
+        assert isinstance(exit.error, ProgramFailed) and "ValueError: after the child" in exit.error.message
+    else:
+        assert not exit.finished and isinstance(exit.error, ProgramKilled)
 
 
 async def test_output_floods_binary_and_no_newline(raw):
