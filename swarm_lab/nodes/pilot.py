@@ -79,6 +79,8 @@ class Pilot:
         self._base_batches = 0
         self._before_adopt = 0
         self._round = 0
+        self._interval = 0
+        self._interval_began = 0
         self.finished = False
 
     def order(self, order: Order) -> None:
@@ -133,11 +135,11 @@ class Pilot:
         # The end is told whatever the program waits for: a machine that does not know of it would release it again.
         if self._parked is None or (isinstance(last, Park) and arrival.reason != "end"):
             return
-        anew = last.interval if isinstance(last, Train) and not last.keep_count else None
-        if arrival.reason == "attention" or (arrival.reason == "interval" and anew is not None):
-            await self._release(anew)
-        else:
+        due = arrival.reason == "interval" and not (isinstance(last, Train) and self._goes_on(last))
+        if due or arrival.reason == "end":
             await self._report(arrival)
+        else:
+            await self._release(self._left(last) if isinstance(last, Train) else None)
 
     async def _on_begin(self, arrival: Arrival) -> None:
         assert self._weights is not None
@@ -193,10 +195,27 @@ class Pilot:
                 pass
 
     async def _train(self, order: Train) -> None:
-        """Release; a count that has reached its interval comes to the next sync point after one more batch."""
+        await self._release(self._left(order))
+
+    def _goes_on(self, order: Train) -> bool:
+        """Whether a program that has come to its sync point is not there yet by this order."""
         assert self._parked is not None
-        counted = 1 if self._parked.reason == "interval" else None
-        await self._release(counted if order.keep_count else order.interval)
+        return not order.keep_count or self._parked.batches - self._interval_began < order.interval
+
+    def _left(self, order: Train) -> int | None:
+        """Batches to the next sync point, None for what the program counts by itself.
+
+        A count that has reached its interval comes to the next sync point after one more batch.
+        """
+        assert self._parked is not None
+        batches, told = self._parked.batches, self._interval
+        self._interval = order.interval
+        if not order.keep_count:
+            self._interval_began = batches
+            return order.interval
+        if order.interval == told and self._parked.reason != "interval":
+            return None
+        return max(1, order.interval - (batches - self._interval_began))
 
     async def _load(self, order: Load) -> None:
         assert self._parked is not None and self._weights is not None

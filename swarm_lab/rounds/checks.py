@@ -8,6 +8,7 @@ from itertools import pairwise
 from swarm_lab.rounds.events import LedgerView, Rules
 from swarm_lab.rounds.messages import Certificate, CheckIn, Participant, PlanMessage, Result, plan_content
 from swarm_lab.rounds.signatures import Verifier
+from swarm_lab.rounds.trend import Trend
 
 
 def quorum(min_peers: int, members: int) -> int:
@@ -21,9 +22,12 @@ def may_end(rules: Rules, participants: Sequence[Participant]) -> bool:
     return done == len(participants) if rules.end_rule == "all" else done >= rules.min_peers
 
 
-def next_interval(rules: Rules, participants: Sequence[Participant]) -> int:
-    """Batches of the next interval; everyone computes it. Adaptive sync will read the signed losses here."""
-    return rules.sync
+def next_interval(rules: Rules, history: Sequence[Result], participants: Sequence[Participant]) -> int:
+    """Batches of the interval after a round of these participants; `history` are the committed results before it.
+
+    Everyone computes it, so that no coordinator can choose it. The rule of adaptive sync is in `trend`.
+    """
+    return Trend(rules.sync).next_interval(history, participants) if rules.adaptive else rules.sync
 
 
 def contributes(check_in: CheckIn | None, result: Result) -> bool:
@@ -35,7 +39,7 @@ def contributes(check_in: CheckIn | None, result: Result) -> bool:
     )
 
 
-def bad_set(rules: Rules, participants: Sequence[Participant], end: bool, next_interval_: int) -> str | None:
+def bad_set(rules: Rules, participants: Sequence[Participant], end: bool) -> str | None:
     """What is wrong with a set by itself, in a plan or in a result."""
     nodes = [p.node for p in participants]
     if len(nodes) < rules.min_peers:
@@ -44,21 +48,21 @@ def bad_set(rules: Rules, participants: Sequence[Participant], end: bool, next_i
         return "members not in ascending order"
     if end and not may_end(rules, participants):
         return "not the end: members are not done"
+    if not end and rules.end_rule == "min_peers" and may_end(rules, participants):
+        return "the end is due: enough members are done"
     if not end and not any(p.weight for p in participants):
         return "no member has a weight"
-    if next_interval_ != next_interval(rules, participants):
-        return "wrong next interval"
     return None
 
 
-def bad_certificate(rules: Rules, verifier: Verifier, certificate: Certificate) -> str | None:
-    """What the contract checks of a certificate, but for the head of the chain."""
+def bad_certificate(rules: Rules, verifier: Verifier, certificate: Certificate, next_: int) -> str | None:
+    """What is wrong with a certificate, but for the head of the chain; `next_` is the interval that must follow it."""
     result = certificate.result
     if result.training != rules.training:
         return "of another training"
-    wrong = bad_set(rules, result.participants, result.end, result.next)
-    if wrong:
-        return wrong
+    wrong = bad_set(rules, result.participants, result.end)
+    if wrong or result.next != next_:
+        return wrong or f"its next interval is {result.next}, not {next_}"
     nodes, voters = set(result.nodes()), set(certificate.voters())
     if not voters <= nodes or len(voters) < len(certificate.votes):
         return "voters are not distinct members"
@@ -70,8 +74,10 @@ def bad_certificate(rules: Rules, verifier: Verifier, certificate: Certificate) 
     return None
 
 
-def bad_plan(rules: Rules, verifier: Verifier, view: LedgerView, coordinator: str, message: PlanMessage) -> str | None:
-    """What is wrong with a plan for a round that fits this node's base."""
+def bad_plan(
+    rules: Rules, verifier: Verifier, view: LedgerView, coordinator: str, message: PlanMessage, next_: int
+) -> str | None:
+    """What is wrong with a plan for a round that fits this node's base; `next_` is the interval that must follow it."""
     plan = message.plan
     if plan.training != rules.training:
         return "of another training"
@@ -79,9 +85,9 @@ def bad_plan(rules: Rules, verifier: Verifier, view: LedgerView, coordinator: st
         return "its content is not what was signed"
     if not verifier.plan(plan, coordinator, message.signature):
         return "forged signature"
-    wrong = bad_set(rules, message.result().participants, message.end, message.next)
-    if wrong:
-        return wrong
+    wrong = bad_set(rules, message.result().participants, message.end)
+    if wrong or message.next != next_:
+        return wrong or f"its next interval is {message.next}, not {next_}"
     for entry in message.entries:
         node = entry.participant.node
         if node not in view.members or node in view.removed:

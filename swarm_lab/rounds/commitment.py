@@ -49,7 +49,8 @@ class Commitment:
         wanted = state.want.result if state.want else None
         if wanted == result and result.model not in desk.have:
             return
-        wrong = checks.bad_certificate(desk.rules, desk.verifier, certificate)
+        next_interval = desk.next_interval(result.round, result.participants)
+        wrong = checks.bad_certificate(desk.rules, desk.verifier, certificate, next_interval)
         if wrong:
             desk.notice("bad_peer", f"bad certificate: {wrong}", (sender,), round=result.round)
         elif result.model in desk.have:

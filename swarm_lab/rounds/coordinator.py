@@ -207,7 +207,7 @@ class Coordinator:
 
     def _publish(self, g: Gathering, draft: Draft, model: Digest) -> None:
         desk = self.desk
-        next_interval = checks.next_interval(desk.rules, draft.participants())
+        next_interval = desk.next_interval(g.round, draft.participants())
         left_out = self.gatherer.left_out(g, draft)
         content = plan_content(draft.entries, left_out, draft.end, next_interval, model)
         attempt = max(g.check_ins[e.participant.node].attempt for e in draft.entries)

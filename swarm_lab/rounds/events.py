@@ -30,7 +30,11 @@ class Rules:
     training: Digest
     min_peers: int
     sync: int
-    """Batches of an interval; also the `next` of every result (adaptive sync: later, `checks.next_interval`)."""
+    """Batches of the first interval, and without adaptive sync of each."""
+    adaptive: bool = False
+    """Whether the interval follows the validation loss (`checks.next_interval`)."""
+    early_stopping: int = 0
+    """Known mean losses without a better one after which the training ends; 0: never."""
     end_rule: Literal["all", "min_peers"] = "all"
     assigned: tuple[NodeId, ...] = ()
     """Nodes that the training was created with. Round 1 waits for them, at most `start_grace`."""

@@ -27,12 +27,11 @@ as an event. After `Fail` or `ProgramFailed` the machine leaves, goes on serving
 
 Notices (kind: fields). phase: round. waiting: reason, round. coordinator: round, attempt. left_out: round, coordinator.
 merged: round, without. committed: round, result_id. race_lost, repeated, merge_failed, bad_peer: round. lost_batches:
-count. store_failed. Texts hold node ids; a driver may put names in their places.
+count. no_validation, stops_early: round. store_failed. Texts hold node ids; a driver may put names in their places.
 
 Simplified on purpose: the small path carries every model; no witness (a member votes for the model that its coordinator
-made: trust with audit, spot checks to come) and so no DISPUTE, no relay hop, weighted mean only, a fixed interval. Two
-plans with one number are refused, not reported. Their places: `messages`, `member` (exchange and witness come between
-plan and vote), `checks.next_interval`.
+made: trust with audit, spot checks to come) and so no DISPUTE, no relay hop. Two plans with one number are refused, not
+reported. Their places: `messages`, `member` (exchange and witness come between plan and vote).
 """
 
 from __future__ import annotations
@@ -70,6 +69,7 @@ class Machine:
         self._phase = m.Phase.STARTING
         self._transaction_at = 0.0
         self._leaving: e.Leave | None = None
+        self._gave_up = self._stops_early = False
 
     @property
     def phase(self) -> m.Phase:
@@ -186,6 +186,7 @@ class Machine:
 
     def _advance(self) -> None:
         """What follows from where things stand now, whatever the event was; repeating it changes nothing."""
+        self._stop_early()
         if self.desk.state.phase is m.Phase.STARTING:
             self._start()
         if self.desk.state.phase is not m.Phase.STARTING:
@@ -198,6 +199,16 @@ class Machine:
         failure = self._removed() or self.waits.tick(self.program.ready)
         if failure:
             self._fail(failure)
+
+    def _stop_early(self) -> None:
+        """End with a closing round once the losses on the ledger say so: all nodes read the same there."""
+        desk, patience = self.desk, self.desk.rules.early_stopping
+        if not patience or self._stops_early or desk.trend.after(desk.view.results).since < patience:
+            return
+        self._stops_early = True
+        text = f"no better validation loss for {patience} rounds: the training ends with its next round"
+        desk.notice("stops_early", text, (desk.me,), round=len(desk.view.results))
+        self.program.request_stop()
 
     def _start(self) -> None:
         desk = self.desk
@@ -223,8 +234,9 @@ class Machine:
 
     def _leave(self, code: str, reason: str) -> None:
         state = self.desk.state
-        if state.phase is m.Phase.FINISHED or self._leaving:
+        if state.phase is m.Phase.FINISHED or self._gave_up:
             return
+        self._gave_up = True
         state.phase, state.want = m.Phase.FAILED, None
         state.reason = reason[: m.MAX_REASON]
         self.coordinator.rounds.clear()
@@ -236,8 +248,9 @@ class Machine:
         if state.held and len(desk.view.results) >= state.base.round:
             state.held = None
         self.commitment.tick()
-        gone = desk.me in desk.view.left or desk.me in desk.view.removed
-        if self._leaving and not gone and desk.now >= self._transaction_at:
+        if desk.me in desk.view.left or desk.me in desk.view.removed:
+            self._leaving = None  # for good: a resumed training forgets who had left, and this start of it stays over
+        if self._leaving and desk.now >= self._transaction_at:
             self._transaction_at = desk.now + limits.ANNOUNCE
             desk.act(self._leaving)
 

@@ -6,6 +6,7 @@ from swarm_lab.rounds import checks, limits, order
 from swarm_lab.rounds.doubles import Doubles
 from swarm_lab.rounds.events import Received
 from swarm_lab.rounds.messages import (
+    ABSENT,
     CheckIn,
     CheckInMessage,
     Digest,
@@ -47,6 +48,8 @@ class Member:
         self.took = 0.0
         self.resend_at = 0.0
         self.given_to: NodeId = ""
+        self.blind = False
+        """Whether it was told that this node measures no loss."""
 
     # --- check-in -----------------------------------------------------------------------------------------
 
@@ -66,17 +69,28 @@ class Member:
                 weight=weight,
                 root=root,
                 done=program.done,
-                loss=program.loss,
-                metric=program.metric,
-                local_loss=program.local_loss,
-                local_metric=program.local_metric,
                 steps=program.steps,
+                **program.measured(root),
             )
             state.check_in = SignedCheckIn(check_in, desk.signer.sign_check_in(check_in))
+            self._tell_without_loss(check_in)
         self.took = desk.now - self.program.since
         self.pace.synced_at = desk.now
         state.phase, state.attempt, state.coordinator = Phase.CHECKED_IN, 0, ""
         self._follow_first()
+
+    def _tell_without_loss(self, check_in: CheckIn) -> None:
+        """Once: what follows the validation loss cannot follow that of this node."""
+        rules = self.desk.rules
+        if self.blind or check_in.round == 1 or check_in.done or check_in.loss != ABSENT:
+            return
+        wanted = [
+            what for what, on in (("adaptive sync", rules.adaptive), ("early stopping", rules.early_stopping)) if on
+        ]
+        if wanted:
+            self.blind = True
+            text = f"no validation loss on this node: {' and '.join(wanted)} cannot take it into account"
+            self.desk.notice("no_validation", text, (self.desk.me,), round=check_in.round)
 
     def _follow_first(self) -> None:
         """Round 1 finds its coordinator when all have started: who comes first would follow itself."""
@@ -197,7 +211,9 @@ class Member:
         if (plan.attempt, plan.number) <= self.last_plan.get(key, (-1, -1)):
             self.on_model()
             return
-        wrong = checks.bad_plan(self.desk.rules, self.desk.verifier, self.desk.view, event.sender, message)
+        desk = self.desk
+        due = desk.next_interval(plan.round, message.result().participants)
+        wrong = checks.bad_plan(desk.rules, desk.verifier, desk.view, event.sender, message, due)
         wrong = wrong or self._bad_model(message)
         if wrong:
             self.desk.notice("bad_peer", f"bad plan: {wrong}", (event.sender,))

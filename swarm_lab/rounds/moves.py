@@ -101,7 +101,9 @@ class Moves:
             self.program.adopt(model)
         else:
             self.program.rebase(model)
-        if not running:
+        if running:
+            self.program.keep_pace()
+        else:
             self._go_on(keep_count=False)
 
     def _go_on(self, keep_count: bool) -> None:
@@ -143,7 +145,9 @@ class Moves:
         was_training = state.phase is Phase.TRAINING
         if self.program.loaded == rejected:
             self.program.rebase(kept.program.loaded)
-        if not was_training:
+        if was_training:
+            self.program.keep_pace()
+        else:
             self._go_on(keep_count=True)
 
     # --- the end ------------------------------------------------------------------------------------------

@@ -28,8 +28,11 @@ class Program:
         """When the present interval started."""
         self.counted_from = 0
         """Batches that were done when its work last entered a round, or was lost."""
-        self.loss = self.metric = self.local_loss = self.local_metric = ABSENT
+        self.merged = self.local = (ABSENT, ABSENT)
+        """Loss and metric of the model that its last interval started from, and of what it trained from it."""
         self.steps = 0
+        self.interval = 0
+        """Batches of the interval that it was last told."""
 
     def on_ready(self, event: ProgramReady) -> None:
         """It is connected and parked."""
@@ -46,8 +49,8 @@ class Program:
         if counts:
             self.root = event.root
             self.desk.have.add(event.root)
-            self.loss, self.metric, self.steps = bits(event.loss), bits(event.metric), event.steps
-            self.local_loss, self.local_metric = bits(event.local_loss), bits(event.local_metric)
+            self.merged, self.steps = (bits(event.loss), bits(event.metric)), event.steps
+            self.local = bits(event.local_loss), bits(event.local_metric)
         if event.done and not self.done:
             self.done, self.owed = True, counts
             if counts:
@@ -65,6 +68,12 @@ class Program:
         if self.snapshot and rules.train_end == "snapshot":
             return self.snapshot, weight
         return self.desk.state.base.model or self.initial, weight
+
+    def measured(self, root: Digest) -> dict[str, int]:
+        """What a check-in with this contribution says of it. A program that is over measures no later model."""
+        loss, metric = self.merged if self.loaded == self.desk.state.base.model else (ABSENT, ABSENT)
+        local_loss, local_metric = self.local if root == self.root else (ABSENT, ABSENT)
+        return {"loss": loss, "metric": metric, "local_loss": local_loss, "local_metric": local_metric}
 
     def roots(self) -> set[Digest]:
         """What it may still contribute."""
@@ -138,9 +147,19 @@ class Program:
         if self.stop and not self.done:
             self.desk.act(StopProgram())
         if not self.done:
-            result = state.base.result
-            self.desk.act(Train(result.next if result else self.desk.rules.sync, keep_count))
+            self.interval = self._interval()
+            self.desk.act(Train(self.interval, keep_count))
         return True
+
+    def _interval(self) -> int:
+        result = self.desk.state.base.result
+        return result.next if result else self.desk.rules.sync
+
+    def keep_pace(self) -> None:
+        """It trains on, on another base: its sync point comes when the interval of that one is full."""
+        if not self.done and self.interval != self._interval():
+            self.interval = self._interval()
+            self.desk.act(Train(self.interval, keep_count=True))
 
     def request_stop(self) -> None:
         """End with the round that is open; a parked program ends when it would be released."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,11 +16,13 @@ from swarm_lab.rounds.messages import (
     Heartbeat,
     Message,
     NodeId,
+    Participant,
     Phase,
     Result,
     SignedCheckIn,
 )
 from swarm_lab.rounds.signatures import Signer, Verifier
+from swarm_lab.rounds.trend import Trend
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,10 @@ class Desk:
     """Roots whose tensors the driver holds, in memory or on disk."""
     roster: tuple[NodeId, ...] = ()
     out: list[Action] = field(default_factory=list)
+    trend: Trend = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.trend = Trend(self.rules.sync)
 
     def see(self, view: LedgerView) -> None:
         """Take a newer view of the ledger."""
@@ -167,6 +173,15 @@ class Desk:
         """Result id of the ledger's head."""
         results = self.view.results
         return self.verifier.result_id(results[-1]) if results else GENESIS
+
+    def next_interval(self, number: int, participants: Sequence[Participant]) -> int:
+        """`checks.next_interval` for round `number` of these participants, on the rounds that my base stands on."""
+        if not self.rules.adaptive:
+            return self.rules.sync
+        base = self.state.base
+        own = (base.result,) if base.result is not None else ()
+        history = (*self.view.results[: len(own) and base.round - 1], *own)
+        return self.trend.next_interval(history[: number - 1], participants)
 
     def heartbeat(self) -> Heartbeat:
         """What this node says of itself now."""

@@ -92,7 +92,8 @@ class Chain:
         over = bool(state.results) and state.results[-1].end
         if over or result.round != len(state.results) + 1 or result.prev != head:
             return state
-        if checks.bad_certificate(self.rules, self.registry, certificate):
+        due = checks.next_interval(self.rules, state.results, result.participants)
+        if checks.bad_certificate(self.rules, self.registry, certificate, due):
             return state
         for p in result.participants:
             known = state.members.get(p.node)

@@ -84,6 +84,9 @@ class Invariants:
         base, results = desk.state.base, desk.view.results
         if base.round and len(results) >= base.round and results[base.round - 1] != base.result:
             raise Violation(f"3: {peer.me} trains on a model that it knows to be rejected")
+        due = base.result.next if base.result else self.world.setup.sync
+        if peer.trainer.interval != due:
+            raise Violation(f"{peer.me} trains an interval of {peer.trainer.interval} batches where {due} are due")
 
     # --- 9 ------------------------------------------------------------------------------------------------
 

@@ -228,7 +228,7 @@ class Peer:
                 digest,
                 trainer.base,
                 trainer.done,
-                float("nan"),
+                self.world.setup.losses(self.number, trainer.total),
                 float("nan"),
                 len(trainer.pending),
                 trainer.total,

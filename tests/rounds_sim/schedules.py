@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 from rounds_sim.hostile import KINDS, hostile
@@ -77,7 +78,26 @@ def weather(rng: random.Random, setup: Setup) -> None:
         setup.full_disk[rng.randrange(setup.nodes)] = (since, until)
 
 
-def chaos(seed: int, enemy: str | None = None) -> World:
+def follow_losses(seed: int, setup: Setup) -> None:
+    """Adaptive sync, and in every other schedule early stopping, over losses that mostly fall, rise, or are not known.
+
+    A generator of their own: the rest of the schedule stays what it is without them.
+    """
+    known = random.Random(f"who measures {seed}").choices([0.0, 0.2, 1.0], [6, 3, 1])[0]
+
+    def loss(number: int, batches: int) -> float:
+        rng = random.Random(f"loss {seed} {number} {batches}")
+        if rng.random() < known:
+            return rng.choice([math.nan, math.inf])
+        return rng.choice([1, 1, -1]) * rng.uniform(0.97, 1.03) / (1 + batches // 6)
+
+    setup.adaptive, setup.losses = True, loss
+    setup.sync = random.Random(f"start {seed}").randint(1, 9)
+    setup.epochs = [3 * count for count in setup.epochs]
+    setup.early_stopping = seed % 2 and random.Random(f"patience {seed}").randint(1, 4)
+
+
+def chaos(seed: int, enemy: str | None = None, *, adaptive: bool = False) -> World:
     """One schedule. All faults end by `setup.quiet`; after it the swarm must finish."""
     rng = random.Random(f"chaos {seed}")
     setup = swarm(rng, rng.choice([4, 5, 6, 7]) if enemy else None)
@@ -90,6 +110,8 @@ def chaos(seed: int, enemy: str | None = None) -> World:
     dead = rng.randrange(setup.nodes) if faults and setup.nodes > 2 and not enemy and rng.random() < 0.2 else None
     broken = (setup.nodes - 1 - (dead or 0)) if setup.nodes > 3 and not enemy and rng.random() < 0.15 else None
     spare(setup, {k for k in (dead, broken) if k is not None})
+    if adaptive:
+        follow_losses(seed, setup)
     world = World(setup, seed)
     if enemy:
         world.hostile[rng.choice(world.names)] = hostile(enemy)
@@ -178,7 +200,8 @@ def limit(world: World) -> float:
     """When it must be over: the faults, the rounds' own time, and an allowance for each round."""
     s = world.setup
     work = max(k * b * 1.1 for k, b in zip(s.epochs, s.batch_seconds, strict=True))
-    rounds = max(s.epochs) // s.sync + 3
+    shortest = max(1, s.sync // 4) if s.adaptive else s.sync
+    rounds = max(s.epochs) // shortest + 3
     waits = s.block_seconds * s.depth * 2 + 8 * s.delay[1] + s.disk_seconds + s.merge_seconds + 1.75
     return s.quiet + 3 * work + rounds * (waits + 4 * max(s.batch_seconds) + 3) + 20 + s.start_grace
 

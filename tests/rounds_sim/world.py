@@ -57,6 +57,10 @@ class Setup:
     absent: float = 3600.0
     no_coordinators: tuple[int, ...] = ()
     wipes: bool = False
+    adaptive: bool = False
+    early_stopping: int = 0
+    losses: Callable[[int, int], float] = lambda number, batches: float("nan")
+    """Number of a node and its batches -> validation loss of the model that it was given last."""
 
     def fill(self) -> Setup:
         """Defaults for what was not given per node."""
@@ -114,6 +118,8 @@ class World:
             train_end=s.modes[number],  # type: ignore[arg-type]
             start_grace=s.start_grace,
             absent=s.absent,
+            adaptive=s.adaptive,
+            early_stopping=s.early_stopping,
         )
 
     # --- time ---------------------------------------------------------------------------------------------

@@ -122,6 +122,37 @@ async def test_a_rebase_that_meets_the_sync_point_is_applied_before_it_is_report
     assert len(bench.port.seen) == 1
 
 
+@pytest.mark.parametrize(("interval", "left"), [(16, 13), (4, 1), (2, 1), (8, None)])
+async def test_a_new_interval_counts_what_was_done_before_it(bench: Bench, interval: int, left: int | None) -> None:
+    await bench.begin()
+    bench.pilot.order(Load("rebase", digest(10), digest(2)))
+    bench.pilot.order(Train(interval, keep_count=True))
+    await bench.settle()
+    bench.arrive("attention", 5, 3)
+    await bench.settle()
+    assert bench.port.seen[-1]["interval"] == left
+
+
+async def test_a_longer_interval_that_meets_the_old_sync_point_puts_it_off(bench: Bench) -> None:
+    await bench.begin()
+    bench.pilot.order(Load("rebase", digest(10), digest(2)))
+    bench.pilot.order(Train(16, keep_count=True))
+    bench.arrive("interval", 5, 8)
+    await bench.settle()
+    assert bench.port.seen[-1]["interval"] == 8 and not any(isinstance(x, SyncPoint) for x in bench.events)
+    bench.arrive("interval", 14, 16)
+    await bench.settle()
+    assert bench.events[-1].batches == 16
+
+
+async def test_the_local_models_loss_stands_in_the_sync_point(bench: Bench) -> None:
+    await bench.begin()
+    bench.pilot.arrived(Arrival("interval", 8, 0.5, 0.9, model(5), local_loss=0.4, local_metric=0.95))
+    await bench.settle()
+    point = bench.events[-1]
+    assert (point.loss, point.metric, point.local_loss, point.local_metric) == (0.5, 0.9, 0.4, 0.95)
+
+
 async def test_reset_drops_local_work(bench: Bench) -> None:
     await bench.begin()
     bench.pilot.order(Load("reset", digest(7), digest(2)))

@@ -68,12 +68,25 @@ def test_end_rule(rule: str, done: tuple[bool, ...], end: bool) -> None:
     ],
 )
 def test_sets(members: list[m.Participant], end: bool, wrong: str | None) -> None:
-    found = checks.bad_set(RULES, members, end, 4)
+    found = checks.bad_set(RULES, members, end)
     assert found is None if wrong is None else found and wrong in found
 
 
 def test_a_coordinator_cannot_choose_the_next_interval() -> None:
-    assert checks.bad_set(RULES, [participant(A), participant(B)], False, 5) == "wrong next interval"
+    plans = Plans()
+    good = plans.plan(*(plans.entry(n) for n in (A, B, C)))
+    wrong = checks.bad_plan(RULES, plans.registry, VIEW, A, good, 8)
+    assert wrong == "its next interval is 4, not 8"
+    certificate = certify(plans.registry, good.result(), A, B)
+    assert checks.bad_certificate(RULES, plans.registry, certificate, 2) == "its next interval is 4, not 2"
+
+
+def test_a_coordinator_cannot_put_the_end_off() -> None:
+    rules = replace(RULES, end_rule="min_peers")
+    two_done = [participant(A, done=True), participant(B, done=True), participant(C)]
+    assert checks.bad_set(rules, two_done, True) is None
+    assert "end is due" in (checks.bad_set(rules, two_done, False) or "")
+    assert checks.bad_set(RULES, two_done, False) is None
 
 
 def test_only_exactly_my_check_in_is_my_contribution() -> None:
@@ -103,20 +116,20 @@ def test_certificate_needs_a_quorum_of_members(count: int, min_peers: int, voter
         and len(voters) >= checks.quorum(min_peers, count)
         and not (forged and voters)
     )
-    assert (checks.bad_certificate(rules, registry, certificate) is None) is valid
+    assert (checks.bad_certificate(rules, registry, certificate, 4) is None) is valid
 
 
 def test_bent_certificates_are_refused() -> None:
     registry = Registry()
     good = certify(registry, result(participant(A), participant(B)), A, B)
-    assert checks.bad_certificate(RULES, registry, good) is None
+    assert checks.bad_certificate(RULES, registry, good, 4) is None
     bent = [
         replace(good, result=replace(good.result, model="e" * 64)),
         replace(good, result=replace(good.result, training="8" * 64)),
         replace(good, votes=(good.votes[0], good.votes[0])),
         replace(good, votes=(good.votes[0], replace(good.votes[1], voter=C))),
     ]
-    assert all(checks.bad_certificate(RULES, registry, c) for c in bent)
+    assert all(checks.bad_certificate(RULES, registry, c, 4) for c in bent)
 
 
 # --- plans --------------------------------------------------------------------------------------------------
@@ -139,7 +152,7 @@ class Plans:
         return m.PlanMessage(plan, Key(self.registry, A).sign_plan(plan), entries, left, False, 4, MODEL)
 
     def wrong(self, message: m.PlanMessage, coordinator: str = A, view: LedgerView = VIEW) -> str | None:
-        return checks.bad_plan(RULES, self.registry, view, coordinator, message)
+        return checks.bad_plan(RULES, self.registry, view, coordinator, message, 4)
 
 
 LEFT_OUT_C = (m.LeftOut(C, "connection lost"),)
