@@ -1,0 +1,135 @@
+"""Real scikit-learn programs, started cold, beside a small node."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+SOURCE = """
+    import os
+    import numpy as np
+    from sklearn.{home} import {kind}
+    from swarm_lab import SwarmCallback
+
+    rng = np.random.default_rng(int(os.environ["SEED"]))
+    x = rng.normal(size=(80, 6)); y = {target}
+    model = {kind}({options})
+    cb = SwarmCallback(sync_frequency=4, min_peers=2, model=model, init_data=(x[:20], y[:20]), {more}
+                       val_data=(x, y), {judged})
+    for epoch in cb.epochs(2):
+        for i in range(0, 80, 20):
+            model.partial_fit(x[i:i+20], y[i:i+20])
+            cb.on_batch_end()
+    cb.on_train_end()
+    held = {{name: getattr(model, name) for name in {shown!r}}}
+    parts = {{name: value if isinstance(value, list) else [value] for name, value in held.items()}}
+    np.savez("final.npz", **{{f"{{name}}.{{i}}": part for name in parts for i, part in enumerate(parts[name])}})
+    print("done", cb.stop_training, model.predict(x[:2]).shape)
+"""
+CLASSES = {
+    "target": "np.where(x[:, 0] > 0, 'yes', 'no')",
+    "more": "classes=['no', 'yes'],",
+    "judged": "metric_function='accuracy_score'",
+}
+NUMBERS = {"target": "x @ np.arange(6.0)", "more": "", "judged": "loss_function='mean_squared_error'"}
+KINDS = [
+    {
+        "home": "linear_model",
+        "kind": "SGDClassifier",
+        "options": "loss='log_loss', average=True",
+        "shown": ("coef_", "intercept_", "t_", "_standard_coef", "_average_coef"),
+        **CLASSES,
+        "judged": "loss_function='log_loss', metric_function='roc_auc_score'",
+    },
+    {
+        "home": "neural_network",
+        "kind": "MLPRegressor",
+        "options": "hidden_layer_sizes=(4,)",
+        "shown": ("coefs_", "t_"),
+        **NUMBERS,
+    },
+]
+
+
+@pytest.mark.conformance("CB-08")
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind['kind']}({kind['options']})")
+async def test_two_programs_end_with_one_estimator(launch, averager, kind):
+    members = [
+        await launch(SOURCE.format(**kind), f"p{i}", framework="sklearn", variables={"SEED": str(i)}) for i in (1, 2)
+    ]
+    await averager(4).run(members)
+    for member in members:
+        assert member.exit.error is None, member.lines
+        assert member.exit.finished
+        assert [(sync.reason, sync.batches) for sync in member.syncs] == [
+            ("begin", 0), ("interval", 4), ("interval", 8), ("end", 8),
+        ]  # fmt: skip
+        measured = "metric" if "metric_function" in kind["judged"] else "loss"
+        assert getattr(member.syncs[1], measured) > 0 and getattr(member.exit.evaluated, measured) > 0
+        assert any(line.startswith("done True") for _, line in member.lines)
+    first, second = (np.load(member.program.spec.directory / "final.npz") for member in members)
+    assert len(first.files) >= 3 and all(np.array_equal(first[name], second[name]) for name in first.files)
+    assert first[first.files[0]].dtype == np.float64
+    merged = members[0].program.layout.views(bytearray(members[0].model))
+    assert [name for name in merged if name.startswith("classes_")] == (
+        ["classes_ ['no', 'yes']"] if kind["more"] else []
+    )
+
+
+CLUSTERS = """
+    import os
+    import numpy as np
+    from sklearn.cluster import MiniBatchKMeans
+    from swarm_lab import SwarmCallback
+
+    x = np.repeat([[0, 0], [9, 0], [0, 9], [9, 9]], 100, axis=0)
+    x = x + np.random.default_rng(5).normal(scale=0.5, size=x.shape)
+    own = x[int(os.environ["SEED"]) - 1 :: 2]
+    model = MiniBatchKMeans(4, init=x[[0, 100, 200, 300]], n_init=1, reassignment_ratio=0)
+    cb = SwarmCallback(sync_frequency=2, model=model, init_data=x[:100:25], val_data=own)
+    cb.on_train_begin()
+    start = model.cluster_centers_ * model._counts[:, None], model._counts.copy()
+    for part in np.array_split(own, 2):
+        model.partial_fit(part)
+        cb.on_batch_end()
+    cb.on_train_end()
+    near = ((x[:, None] - model.cluster_centers_) ** 2).sum(2).argmin(1)
+    expected = [(start[0][k] + x[near == k].sum(0) / 2) / (start[1][k] + (near == k).sum() / 2) for k in range(4)]
+    np.testing.assert_allclose(model.cluster_centers_, expected, rtol=1e-12)
+    print("centres of all rows")
+"""
+
+
+@pytest.mark.conformance("CB-08")
+async def test_centres_are_merged_as_if_one_estimator_had_seen_the_rows_of_all(launch, averager):
+    members = [await launch(CLUSTERS, f"p{i}", framework="sklearn", variables={"SEED": str(i)}) for i in (1, 2)]
+    await averager(2).run(members)
+    for member in members:
+        assert member.exit.error is None, member.exit.error.traceback
+        assert ("stdout", "centres of all rows") in member.lines
+        assert 0 < member.exit.evaluated.loss < 1
+
+
+ENDLESS = """
+    import numpy as np
+    from sklearn.linear_model import SGDClassifier
+    from swarm_lab import SwarmCallback
+
+    x = np.random.default_rng(0).normal(size=(40, 3)); y = (x[:, 0] > 0) * 1
+    model = SGDClassifier()
+    model.partial_fit(x, y, classes=[0, 1])
+    cb = SwarmCallback(model=model)
+    cb.on_train_begin()
+    while True:
+        model.partial_fit(x, y)
+        cb.on_batch_end()
+        if cb.stop_training:
+            break
+    cb.on_train_end()
+"""
+
+
+async def test_a_plain_loop_sees_that_the_swarm_stops(launch, averager):
+    member = await launch(ENDLESS, framework="sklearn")
+    await averager(3, stop_at=2).run([member])
+    assert member.exit.error is None and member.syncs[-1].batches == 6
