@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from swarm_lab.errors import TrainingFailed, UsageError
+from swarm_lab.errors import TrainingFailed
 from swarm_lab.front import options as o
 from swarm_lab.front.doctor import Report
 from swarm_lab.front.logs import for_people
@@ -82,8 +82,6 @@ def start(options: o.TrainOptions, out: Out) -> Training:
     """Start a training, or resume one, and return its handle at once."""
     if options.resume is not None:
         return _resume(options, out)
-    if options.program is None:
-        raise UsageError("PROGRAM is missing", next_step="give its path, or --resume ID; see `swarm-lab train --help`")
     return Swarm.attach(options.name).train(
         options.program,
         data=options.data,

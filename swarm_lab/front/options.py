@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from swarm_lab.front.status import NodeStatus
 
@@ -94,6 +94,12 @@ class TrainOptions(Options):
     args: Annotated[
         tuple[str, ...], Flag(bare=True, metavar="ARGS"), Field(description="after --: for the program")
     ] = ()
+
+    @model_validator(mode="after")
+    def _something_to_train(self) -> TrainOptions:
+        if self.program is None and self.resume is None:
+            raise ValueError("PROGRAM is missing, or --resume ID")
+        return self
 
 
 class AttachOptions(Options):
