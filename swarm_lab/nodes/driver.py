@@ -273,7 +273,8 @@ class Driver:
             case e.Announce() | e.Commit() | e.Leave() | e.Report():
                 self._transact(action)
             case e.Merge():
-                self._holding(self._merge(action), *(p.root for p in action.participants))
+                roots = [p.root for p in action.participants] + ([action.base] if action.base else [])
+                self._holding(self._merge(action), *roots)
             case e.Store():
                 self._holding(self._store(action), action.result.model)
             case e.Load() | e.Train() | e.Park() | e.StopProgram():
@@ -339,6 +340,9 @@ class Driver:
         missing = next((p.node for p in order.participants if p.root not in self._vault), None)
         if missing is not None:
             self.apply(e.MergeFailed(self._clock(), order.key, missing, "its update is not here"))
+            return
+        if order.base and await self._vault.find(order.base) is None:
+            self.apply(e.MergeFailed(self._clock(), order.key, None, "the model before this round is not here"))
             return
         digest = await self._vault.merge(order)
         self.apply(e.MergeDone(self._clock(), order.key, digest))

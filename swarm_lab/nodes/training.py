@@ -218,6 +218,7 @@ class TrainingRun:
             min_peers=terms.min_peers,
             sync=terms.sync_frequency,
             end_rule=terms.end_rule,
+            merge=terms.merge_method or "mean",
             assigned=tuple(sorted(self._info.nodes)),
             weight=int(arguments["node_weightage"] or 1),
             train_end=cast(Literal["snapshot", "active", "inactive"], arguments["checkin_model_on_train_end"]),

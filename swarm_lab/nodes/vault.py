@@ -9,7 +9,7 @@ from collections import Counter
 from swarm_lab.rounds.checkpoints import Checkpoints
 from swarm_lab.rounds.events import Merge, StoredModel
 from swarm_lab.rounds.layout import Buffer, Layout, find_not_finite, root
-from swarm_lab.rounds.merge import rebase, weighted_mean
+from swarm_lab.rounds.merge import merge, rebase
 from swarm_lab.rounds.messages import Digest
 
 log = logging.getLogger(__name__)
@@ -85,11 +85,13 @@ class Vault:
         return buffer
 
     async def merge(self, order: Merge) -> Digest:
-        """Do the merge that the machine ordered; raises `KeyError` where a contribution is missing."""
+        """Do the merge that the machine ordered; raises `KeyError` where a contribution or the base is missing."""
         layout = self._known_layout()
         contributions = [(p.weight, self.get(p.root)) for p in order.participants]
         base = await self.find(order.base) if order.base else None
-        return await self.add(await asyncio.to_thread(weighted_mean, layout, contributions, base))
+        if order.base and base is None:
+            raise KeyError(order.base)
+        return await self.add(await asyncio.to_thread(merge, order.method, layout, contributions, base))
 
     async def rebase(self, merged: Digest, local: Buffer, base: Digest) -> Buffer:
         """Merged model plus local work since `base`."""

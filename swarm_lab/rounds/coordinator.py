@@ -177,7 +177,7 @@ class Coordinator:
             return
         if not any(p.weight for p in participants):
             participants = tuple(replace(p, weight=1) for p in participants)  # round 1: there is no base to keep
-        merge = Merge(draft.key, participants, base.model or None)
+        merge = Merge(draft.key, participants, base.model or None, desk.rules.merge)
         g.merging[draft.key] = merge
         desk.act(merge)
 

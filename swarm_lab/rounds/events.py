@@ -36,6 +36,8 @@ class Rules:
     early_stopping: int = 0
     """Known mean losses without a better one after which the training ends; 0: never."""
     end_rule: Literal["all", "min_peers"] = "all"
+    merge: str = "mean"
+    """Merge method, a key of `merge.METHODS`."""
     assigned: tuple[NodeId, ...] = ()
     """Nodes that the training was created with. Round 1 waits for them, at most `start_grace`."""
     no_coordinators: frozenset[NodeId] = frozenset()
@@ -308,11 +310,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Weighted mean of the participants' roots, in their order; weights are not all 0. `base`: None in round 1."""
+    """Merge the participants' roots by `method`, in their order; weights are not all 0. `base`: None in round 1."""
 
     key: str
     participants: tuple[Participant, ...]
     base: Digest | None
+    method: str = "mean"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,95 +1,134 @@
 """Merging models: the same set gives the same bits, in whatever order the contributions arrived.
 
-Section 10 of the round protocol: contributions in the order that the caller fixes (ascending node id), elementwise
-multiply, then add, each rounded, in float64; one division last; one rounding to the tensor's dtype. No BLAS and no
-fused multiply-add, whose results differ between machines. Integers are summed exactly, divided, and rounded half to
-even; booleans go by weighted majority, a tie to the base.
+Section 10 of the round protocol. A method says what is done with floats, integers and booleans of a slab; one with
+global quantities (the geometric median) also how the contributions are weighted anew from their inner products.
+
+| | floats | integers | booleans |
+|---|---|---|---|
+| `mean` | weighted mean | weighted mean, exact, half to even | weighted majority |
+| `coordmedian` | weighted median of each coordinate | the same, half to even | weighted majority |
+| `geomedian` | geometric median of all floats together | weighted median of each coordinate | weighted majority |
+
+A tie of booleans goes to the model before the round. Weights count by their ratios; weight 0 is left out; one
+contribution that is left is the result, bit for bit.
+
+Memory beyond contributions, base and result: below 4 MiB a thread up to 64 contributions, whatever the model's size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import gcd
 
 import numpy as np
-from numpy.typing import NDArray
 
-from swarm_lab.rounds.layout import DTYPES, Buffer, Layout, Run
+from swarm_lab.rounds.layout import Buffer, Layout, Run
+from swarm_lab.rounds.merge_floats import FLOATS
+from swarm_lab.rounds.merge_geometric import geometric_weights
+from swarm_lab.rounds.merge_mean import majority, mean_of_floats, mean_of_integers, mean_with
+from swarm_lab.rounds.merge_median import median_of_floats, median_of_integers
+from swarm_lab.rounds.merge_slabs import CHUNK, Scratch, Slab, available_threads, chunk_for, in_threads
+from swarm_lab.rounds.merge_tables import Table, tables, total
 
-# Elements merged at a time: the working set of a chunk stays in the processor's cache.
-CHUNK = 1 << 16
-
-_FLOATS = ("F64", "F32", "F16", "BF16")
+Kernel = Callable[[Slab], None]
 
 
-def weighted_mean(layout: Layout, contributions: Sequence[tuple[int, Buffer]], base: Buffer | None) -> bytearray:
-    """Weighted mean of models of one layout.
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What a merge method does with a slab of each kind.
 
-    `contributions` are (weight, buffer) in ascending node id, weights integers >= 0. `base` is the model that the
-    interval started from, None in round 1: it decides ties of booleans, and is the result when all weights are 0.
-    Raises `ValueError` when nothing is left to average.
+    With `weigh`, floats are the weighted mean by the weights that it gives from the table of the contributions' inner
+    products and their own weights (`merge_tables`), and `floats` is not used.
     """
-    total = sum(weight for weight, _ in contributions)
-    if total <= 0:
-        if base is None:
+
+    floats: Kernel
+    integers: Kernel
+    booleans: Kernel = majority
+    weigh: Callable[[Table, Sequence[int]], tuple[float, ...]] | None = None
+
+
+# A further method is a row here: a trimmed mean is a kernel, Krum a `weigh`.
+METHODS: dict[str, Method] = {
+    "mean": Method(mean_of_floats, mean_of_integers),
+    "coordmedian": Method(median_of_floats, median_of_integers),
+    "geomedian": Method(mean_of_floats, median_of_integers, weigh=geometric_weights),
+}
+
+
+def merge(
+    method: str,
+    layout: Layout,
+    contributions: Sequence[tuple[int, Buffer]],
+    base: Buffer | None,
+    *,
+    threads: int | None = None,
+    chunk: int | None = None,
+) -> memoryview:
+    """Merge models of one layout by `method`, a key of `METHODS`; the result is a buffer of the layout of its own.
+
+    `contributions` are (weight, buffer) in ascending node id, weights integers >= 0; values finite. `base` is the model
+    that the interval started from, None in round 1: it decides ties of booleans, is what `geomedian` measures updates
+    from, and is the result when all weights are 0. `threads` and `chunk` (elements of a slab) change no bit.
+    Raises `KeyError` for an unknown method and `ValueError` when nothing is left to merge.
+    """
+    chosen = METHODS[method]
+    kept = [(weight, buffer) for weight, buffer in contributions if weight > 0]
+    # Unlike bytearray, which writes zeros first: for 50M parameters that takes as long as the merge.
+    result = np.empty(layout.nbytes, np.uint8)
+    if len(kept) <= 1:
+        only = kept[0][1] if kept else base
+        if only is None:
             raise ValueError("no contribution has a weight, and there is no model before this round")
-        return bytearray(base)
-    merged = bytearray(layout.nbytes)
+        result[...] = np.frombuffer(only, np.uint8)
+        return result.data
+    divisor = gcd(*(weight for weight, _ in kept))
+    weights = tuple(weight // divisor for weight, _ in kept)
+    buffers = [buffer for _, buffer in kept]
+    workers = threads or (available_threads() if layout.nbytes * len(kept) > CHUNK else 1)
+    floats = chosen.floats
+    if chosen.weigh is not None:
+        anew = chosen.weigh(total(tables(layout, buffers, base, workers), len(kept)), weights)
+        floats = _mean_by(anew)
+    slabs = list(_cuts(layout, chunk or chunk_for(len(kept))))
+
+    def do(cut: tuple[Run, slice], scratch: Scratch) -> None:
+        slab = _slab(layout, cut, weights, buffers, base, result.data, scratch)
+        kernel = chosen.booleans if slab.dtype == "BOOL" else floats if slab.dtype in FLOATS else chosen.integers
+        kernel(slab)
+
+    in_threads(slabs, do, workers)
+    return result.data
+
+
+def _mean_by(weights: Sequence[float]) -> Kernel:
+    return lambda slab: mean_with(slab, weights)
+
+
+def _cuts(layout: Layout, chunk: int) -> Iterator[tuple[Run, slice]]:
     for run in layout.runs:
-        sources = [(weight, layout.array(run, buffer)) for weight, buffer in contributions if weight]
-        before = None if base is None else layout.array(run, base)
-        _merge_run(run, layout.array(run, merged), sources, total, before)
-    return merged
+        for start in range(0, run.count, chunk):
+            yield run, slice(start, min(start + chunk, run.count))
 
 
-def _merge_run(
-    run: Run,
-    out: NDArray[np.generic],
-    sources: Sequence[tuple[int, NDArray[np.generic]]],
-    total: int,
-    before: NDArray[np.generic] | None,
-) -> None:
-    for start in range(0, run.count, CHUNK):
-        cut = slice(start, min(start + CHUNK, run.count))
-        chunks = [(weight, source[cut]) for weight, source in sources]
-        if run.dtype in _FLOATS:
-            out[cut] = _mean_of_floats(chunks, total).astype(out.dtype)
-        elif run.dtype == "BOOL":
-            out[cut] = _majority(chunks, total, None if before is None else before[cut])
-        else:
-            out[cut] = _mean_of_integers(chunks, total, DTYPES[run.dtype])
-
-
-def _mean_of_floats(chunks: Sequence[tuple[int, NDArray[np.generic]]], total: int) -> NDArray[np.float64]:
-    accumulator = np.zeros(len(chunks[0][1]), np.float64)
-    product = np.empty_like(accumulator)
-    for weight, chunk in chunks:
-        np.multiply(chunk.astype(np.float64), float(weight), out=product)
-        np.add(accumulator, product, out=accumulator)
-    return np.divide(accumulator, float(total), out=accumulator)
-
-
-def _mean_of_integers(
-    chunks: Sequence[tuple[int, NDArray[np.generic]]], total: int, dtype: np.dtype
-) -> NDArray[np.generic]:
-    # int64 holds the sum of every dtype up to 32 bits; wider ones may overflow it and go by Python's own integers.
-    wide = dtype.itemsize == 8 and max(int(np.abs(c.astype(object)).max(initial=0)) for _, c in chunks) > 2**62 // total
-    kind: type = object if wide else np.int64
-    weighted: NDArray[Any] = np.zeros(len(chunks[0][1]), kind)
-    for weight, chunk in chunks:
-        weighted = weighted + chunk.astype(kind) * weight
-    quotient, twice = weighted // total, (weighted % total) * 2
-    up = (twice > total) | ((twice == total) & (quotient % 2 == 1))
-    result: NDArray[np.generic] = (quotient + up.astype(kind)).astype(dtype)
-    return result
-
-
-def _majority(
-    chunks: Sequence[tuple[int, NDArray[np.generic]]], total: int, before: NDArray[np.generic] | None
-) -> NDArray[np.bool_]:
-    votes = sum((chunk.astype(np.int64) * weight for weight, chunk in chunks), np.zeros(len(chunks[0][1]), np.int64))
-    tie = before.astype(np.bool_) if before is not None else np.zeros(len(votes), np.bool_)
-    return np.where(votes * 2 == total, tie, votes * 2 > total)
+def _slab(
+    layout: Layout,
+    cut: tuple[Run, slice],
+    weights: tuple[int, ...],
+    buffers: Sequence[Buffer],
+    base: Buffer | None,
+    result: Buffer,
+    scratch: Scratch,
+) -> Slab:
+    run, elements = cut
+    return Slab(
+        dtype=run.dtype,
+        weights=weights,
+        sources=tuple(layout.array(run, buffer)[elements] for buffer in buffers),
+        before=None if base is None else layout.array(run, base)[elements],
+        out=layout.array(run, result)[elements],
+        scratch=scratch,
+    )
 
 
 def rebase(layout: Layout, merged: Buffer, local: Buffer, base: Buffer) -> bytearray:
@@ -102,7 +141,7 @@ def rebase(layout: Layout, merged: Buffer, local: Buffer, base: Buffer) -> bytea
         if run.dtype == "BOOL":
             continue
         out, x, b = (layout.array(run, buffer) for buffer in (result, local, base))
-        kind = np.float64 if run.dtype in _FLOATS else out.dtype
+        kind = np.float64 if run.dtype in FLOATS else out.dtype
         for start in range(0, run.count, CHUNK):
             cut = slice(start, min(start + CHUNK, run.count))
             out[cut] = (out[cut].astype(kind) + (x[cut].astype(kind) - b[cut].astype(kind))).astype(out.dtype)
