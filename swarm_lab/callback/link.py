@@ -55,9 +55,14 @@ class Link:
         connection.settimeout(None)
         return cls(connection)
 
+    @property
+    def is_mine(self) -> bool:
+        """Whether this process opened it, and not the one it was forked from."""
+        return os.getpid() == self._pid
+
     def send(self, message: FromProgram) -> None:
         """Send one message; raises NodeGoneError when the node is gone."""
-        if os.getpid() != self._pid:
+        if not self.is_mine:
             raise WrongCallerError(f"process {os.getpid()} used the callback of process {self._pid}")
         try:
             self._socket.sendall(encode(message))
@@ -156,7 +161,8 @@ class _Present:
 
 def open_link(environment: Mapping[str, str]) -> Link:
     """The runner's link, or a new one to the socket that `SWARM_LINK` names; raises NoNodeError without it."""
-    if _Present.link is not None:
+    # A forked child has a copy of its parent's: it speaks for the program over one of its own, if nobody has yet.
+    if _Present.link is not None and _Present.link.is_mine:
         return _Present.link
     check_node(environment)
     return Link.connect(environment[VARIABLE])

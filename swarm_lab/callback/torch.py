@@ -27,7 +27,8 @@ Item = TypeVar("Item")
 class TorchModel:
     """A module as the session sees it: its tensors, its score, and the state that stays local.
 
-    `select(name, tensor)` picks what travels, None all (`TorchTensors`). `loads` counts the models loaded.
+    `select(name, tensor)` picks what travels, None all (`TorchTensors`). `loads` counts the models loaded;
+    `restored` says whether a state came back.
     """
 
     platform: Platform = "torch"
@@ -47,6 +48,7 @@ class TorchModel:
         self._state = state
         self._log = logger or default_logger()
         self.loads = 0
+        self.restored = False
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
@@ -85,6 +87,7 @@ class TorchModel:
         """Put such a state back; raises ModelError, with nothing changed, when it does not fit."""
         if self._state:
             self._state.write(arrays, facts)
+            self.restored = True
 
 
 class TorchCallback:
@@ -120,7 +123,7 @@ class TorchCallback:
     def on_train_begin(self) -> None:
         """Call before the loop: the model now holds what the swarm starts from."""
         if isinstance(self._session, Session):
-            self._session = member_of(self._session, self._model)
+            self._session = member_of(self._session, self._model, self.logger)
         self._session.begin()
 
     def on_batch_end(self, batch: int | None = None, loss: float | torch.Tensor | None = None) -> None:
@@ -137,7 +140,7 @@ class TorchCallback:
         """Call after the loop: waits for the swarm's end; the model then holds its final one."""
         self._session.end()
 
-    def getLoss(self, mergedParams: Mapping[str, Any]) -> tuple[float | None, float | None, int, int]:  # noqa: N802, N803
+    def getLoss(self, mergedParams: Mapping[str, Any]) -> tuple[float | None, float | None, int, int]:
         """See `Session.get_loss`: load these tensors, and judge."""
         return self._session.get_loss(mergedParams)
 
@@ -153,7 +156,7 @@ class TorchCallback:
             if isinstance(self._session, Session) and self._session.total_epochs is None:
                 self._session.total_epochs = count
             self.on_train_begin()
-        for epoch in range(getattr(self._session, "resumed_epoch", 0), count):
+        for epoch in range(self._session.resumed_epoch, count):
             if self.stop_training:
                 return
             before = self._session.epochs

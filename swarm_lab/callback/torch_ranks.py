@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from enum import IntEnum
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from swarm_lab.callback.errors import CallOrderError, ModelError, RanksError, WrongCallerError
+from swarm_lab.callback.errors import CallOrderError, ModelError, RanksError, SwarmError, WrongCallerError
 from swarm_lab.callback.messages import TensorSpec
 from swarm_lab.callback.session import Phase, Session
 
@@ -38,13 +39,15 @@ class Call(IntEnum):
     on_train_begin = 1
     on_batch_end = 2
     on_train_end = 3
-    failed = 4
+    epochs = 4
+    failed = 5
 
 
 class Ranks:
     """The ranks of one program; making it is a collective call."""
 
-    def __init__(self) -> None:
+    def __init__(self, logger: logging.Logger) -> None:
+        self._log = logger
         self.rank = dist.get_rank()
         self._group: Any = dist.new_group(backend="gloo", timeout=LIMIT)
         self._word = torch.zeros(6, dtype=torch.int64)
@@ -66,7 +69,14 @@ class Ranks:
             dist.broadcast(tensor, 0, group=self._group)
         except RuntimeError as error:
             other = "a rank of this program" if self.rank == 0 else "rank 0 of this program"
-            raise RanksError(f"{other} has ended, or makes other calls than this one ({error})") from error
+            raise self.failure(
+                RanksError(f"{other} has ended, or makes other calls than this one ({error})")
+            ) from error
+
+    def failure(self, error: SwarmError) -> SwarmError:
+        """The error to raise, which is in the program's log now."""
+        error.log(self._log)
+        return error
 
 
 class Leader:
@@ -81,7 +91,7 @@ class Leader:
     def begin(self) -> None:
         """See `Session.begin`; the other ranks get the model, and the optimizer's state when one came back."""
         self._run(Call.on_train_begin, self._session.begin, always=True)
-        if getattr(self._session, "place_epoch", 0):
+        if self._model.restored:
             self._share_state()
 
     def batch(self, steps: int = 1, loss: float | None = None) -> None:
@@ -94,6 +104,13 @@ class Leader:
     def end(self) -> None:
         """See `Session.end`."""
         self._run(Call.on_train_end, self._session.end, always=True)
+
+    @property
+    def resumed_epoch(self) -> int:
+        """See `Session.resumed_epoch`. Collective."""
+        epoch = self._session.resumed_epoch
+        self._ranks.word(Call.epochs, self._session.batches, epoch, 0, 0, 0)
+        return epoch
 
     def __getattr__(self, name: str) -> Any:
         # Everything else is the session's own and concerns nobody but rank 0.
@@ -112,7 +129,7 @@ class Leader:
         session = self._session
         phase = PHASES.index(session.phase)
         at_begin = _mark(self._model.specs) if call is Call.on_train_begin else 0
-        self._ranks.word(call, session.batches, loaded, phase, getattr(session, "place_epoch", 0), at_begin)
+        self._ranks.word(call, session.batches, loaded, phase, self._model.restored, at_begin)
         if loaded:
             buffer, views = _room(self._model.specs)
             self._model.store(views)
@@ -141,23 +158,27 @@ class Follower:
         self.phase = Phase.NEW
         self.batches = 0
         self.epochs = 0
-        self.resumed_epoch = 0
+        self.total_epochs: int | None = None
 
     def begin(self) -> None:
         """Wait for rank 0's begin and take its model over; raises ModelError when it has another layout."""
         if self.phase is not Phase.NEW:
             raise CallOrderError("on_train_begin() was called a second time")
-        self._hear(Call.on_train_begin)
-        self.epochs = self.resumed_epoch
-        if self.resumed_epoch:
+        if self._take(Call.on_train_begin):
             self._take_state()
+
+    @property
+    def resumed_epoch(self) -> int:
+        """Rank 0's. Collective."""
+        self.epochs = self._hear(Call.epochs)[2]
+        return self.epochs
 
     def batch(self, steps: int = 1, loss: float | None = None) -> None:
         """Count, and load what rank 0 was given at this batch."""
         self._check("on_batch_end()")
-        self.batches += steps
         if self.phase is Phase.TRAINING:
-            self._hear(Call.on_batch_end)
+            self.batches += steps
+            self._take(Call.on_batch_end)
 
     def epoch(self) -> None:
         """Count an epoch."""
@@ -167,7 +188,7 @@ class Follower:
     def end(self) -> None:
         """Wait until rank 0 has the final model and take it over."""
         self._check("on_train_end()")
-        self._hear(Call.on_train_end)
+        self._take(Call.on_train_end)
 
     def __getattr__(self, name: str) -> Any:
         raise WrongCallerError(f"{name} belongs to rank 0; this is rank {self._ranks.rank}")
@@ -177,25 +198,31 @@ class Follower:
             when = "before on_train_begin()" if self.phase is Phase.NEW else "after on_train_end()"
             raise CallOrderError(f"{call} was called {when}")
 
-    def _hear(self, call: Call) -> None:
-        layout = self._model.layout() if call is Call.on_train_begin else ()
-        told, batches, loaded, phase, resumed, at_begin = self._ranks.word()
-        rank = self._ranks.rank
-        if told == Call.failed:
-            raise RanksError(f"rank 0 failed in {call.name}(); its own message says why")
-        if told != call or (call is Call.on_batch_end and batches != self.batches):
-            raise RanksError(
-                f"rank {rank} called {call.name}() after {self.batches} batches "
-                f"while rank 0 called {Call(told).name}() after {batches}"
-            )
+    def _hear(self, call: Call) -> list[int]:
+        """Rank 0's word on this call; raises RanksError when it is on another one, or when rank 0 failed."""
+        word = self._ranks.word()
+        told, batches = Call(word[0]), word[1]
+        if told is Call.failed:
+            raise self._ranks.failure(RanksError(f"rank 0 failed in {call.name}(); its own message says why"))
+        if told is not call or batches != self.batches:
+            mine, theirs = f"{call.name}() after {self.batches} batches", f"{told.name}() after {batches}"
+            raise self._ranks.failure(RanksError(f"rank {self._ranks.rank} called {mine} while rank 0 called {theirs}"))
+        return word
+
+    def _take(self, call: Call) -> bool:
+        """Take over what the call brought; returns whether a state came back as well."""
+        layout = self._model.layout() if call is Call.on_train_begin else self._model.specs
+        *_, loaded, phase, restored, at_begin = self._hear(call)
         if at_begin and at_begin != _mark(layout):
-            raise ModelError(f"the model of rank {rank} has other tensors than that of rank 0")
+            text = f"the model of rank {self._ranks.rank} has other tensors than that of rank 0"
+            raise self._ranks.failure(ModelError(text))
         if loaded:
-            buffer, views = _room(self._model.specs)
+            buffer, views = _room(layout)
             self._ranks.data(buffer)
             self._model.load(views)
-        self.phase, self.resumed_epoch = PHASES[phase], resumed
+        self.phase = PHASES[phase]
         self.stop_training = self.stop_training or self.phase in (Phase.OVER, Phase.ENDED)
+        return bool(restored)
 
     def _take_state(self) -> None:
         text, size, *_ = self._ranks.word()
@@ -216,11 +243,11 @@ class Follower:
 Member = Session | Leader | Follower
 
 
-def member_of(session: Session, model: TorchModel) -> Member:
+def member_of(session: Session, model: TorchModel, logger: logging.Logger) -> Member:
     """What stands for the session in this process: itself, unless the program has several ranks. Collective."""
     if session.loopback or not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
         return session
-    ranks = Ranks()
+    ranks = Ranks(logger)
     return Leader(session, model, ranks) if ranks.rank == 0 else Follower(model, ranks)
 
 

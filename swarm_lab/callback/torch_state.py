@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from swarm_lab.callback.errors import CallbackArgumentError, ModelError
+from swarm_lab.callback.torch_tensors import DTYPES
 
-NO_NUMPY = "raw"  # dtypes that numpy does not have travel as bytes
 _PLAIN = (bool, int, float, str)
 
 
@@ -145,10 +145,9 @@ def _array(tensor: torch.Tensor) -> NDArray[Any]:
         copy = tensor.detach().clone(memory_format=torch.contiguous_format)
     else:
         copy = tensor.detach().cpu().contiguous()
-    try:
+    if copy.dtype in DTYPES and copy.dtype is not torch.bfloat16:
         return copy.numpy()
-    except TypeError:
-        return copy.reshape(-1).view(torch.uint8).numpy()
+    return copy.reshape(-1).view(torch.uint8).numpy()  # what numpy or a file of arrays has no dtype for
 
 
 def _tensor(array: NDArray[Any], dtype: str, shape: list[int]) -> torch.Tensor:
