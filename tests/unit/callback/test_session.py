@@ -60,6 +60,8 @@ class Numbers:
 class Script:
     """Stands for the link: answers come from a list, the model is made of the round's number."""
 
+    is_mine = True
+
     def __init__(self, *answers, interval=3) -> None:
         self.sent: list = []
         self.up = True
