@@ -59,6 +59,9 @@ class TrainingSpec(BaseModel):
     sync: Annotated[int, Field(ge=1)] = 16
     min_peers: Annotated[int, Field(ge=1)] | None = None
     merge: str = "mean"
+    adaptive: bool = False
+    early_stopping: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    end_rule: Literal["all", "min_peers"] = "all"
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     env: dict[str, str] = Field(default_factory=dict)
     files: tuple[Path, ...] = ()

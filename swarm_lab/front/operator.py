@@ -136,7 +136,15 @@ class Operator:
 
     async def _create(self, training: str, rules: TrainingRules) -> None:
         accounts = [await self._account(node) for node in rules.nodes]
-        asked = Terms(rules.platform, rules.min_peers, rules.sync_frequency, rules.merge, rules.end_rule)
+        asked = Terms(
+            rules.platform,
+            rules.min_peers,
+            rules.sync_frequency,
+            rules.merge,
+            rules.end_rule,
+            adaptive=rules.adaptive_sync,
+            early_stopping=rules.early_stopping,
+        )
         await self._ledger.create_training(training, rules.program, rules.digest(), asked, tuple(accounts))
 
     async def _account(self, node: str) -> str:

@@ -76,6 +76,13 @@ class TrainOptions(Options):
     sync: Annotated[int, Field(ge=1, description="batches between two rounds")] = 16
     min_peers: Annotated[int | None, Field(ge=1, description="least nodes in a round [more than half]")] = None
     merge: Annotated[str, Field(description="merge method: mean")] = "mean"
+    adaptive: Annotated[bool, Field(description="let --sync follow the validation loss")] = False
+    early_stopping: Annotated[
+        int, Field(ge=0, lt=2**32, description="end after so many rounds without a better validation loss; 0: never")
+    ] = 0
+    end_rule: Annotated[
+        Literal["all", "min_peers"], Field(description="when it ends: all nodes have finished, or --min-peers of them")
+    ] = "all"
     seed: Annotated[int | None, Field(ge=0, description="seed from which each node's is derived")] = None
     env: Annotated[tuple[str, ...], Flag("-e"), Field(description="KEY=VALUE for the program; may be repeated")] = ()
     files: Annotated[tuple[Path, ...], Flag(names="file"), Field(description="files or folders that travel along")] = ()

@@ -22,6 +22,8 @@ def merged_arguments(request: StageRequest, hello: Hello) -> dict[str, Argument]
         "sync_frequency": rules.sync_frequency,
         "min_peers": rules.min_peers,
         "merge_method": rules.merge,
+        "use_adaptive_sync": rules.adaptive_sync,
+        "early_stopping": rules.early_stopping,
         "node_weightage": request.node_weight,
         "checkin_model_on_train_end": request.train_end,
     }
@@ -38,8 +40,6 @@ def asked_terms(request: StageRequest, hello: Hello, layout: Layout) -> Terms:
     merge = str(arguments["merge_method"])
     if merge not in _SUPPORTED_MERGES:
         raise NotOffered(f"the merge method {merge!r} is not offered by this version")
-    if arguments.get("use_adaptive_sync"):
-        raise NotOffered("adaptive sync is not offered by this version")
     if hello.platform != request.rules.platform:
         raise PlatformMixed(
             f"this program is a {hello.platform} program; the swarm was brought up for {request.rules.platform}"
@@ -51,4 +51,6 @@ def asked_terms(request: StageRequest, hello: Hello, layout: Layout) -> Terms:
         merge_method=merge,
         end_rule=request.rules.end_rule,
         model=layout.digest.hex(),
+        adaptive=bool(arguments["use_adaptive_sync"]),
+        early_stopping=int(arguments["early_stopping"] or 0),
     )

@@ -87,9 +87,9 @@ async def follow_arrivals(program: Program, pilot: Pilot) -> None:
 def _arrival(program: Program, sync: Sync) -> Arrival:
     # A copy: what a program writes after it has parked must not change what was signed.
     contribution = bytes(program.contribution()) if sync.fresh else None
-    loss = math.nan if sync.loss is None else sync.loss
-    metric = math.nan if sync.metric is None else sync.metric
-    return Arrival(sync.reason, sync.batches, loss, metric, contribution)
+    measured = (sync.loss, sync.metric, sync.local_loss, sync.local_metric)
+    loss, metric, local_loss, local_metric = (math.nan if value is None else value for value in measured)
+    return Arrival(sync.reason, sync.batches, loss, metric, contribution, local_loss, local_metric)
 
 
 class Pace:

@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 
 _PROGRESS_S = 0.5
 _WORTH_TELLING_S = 1.0
-_WARNINGS = frozenset({"bad_peer", "race_lost", "lost_batches", "repeated", "left_out", "store_failed"})
+_WARNINGS = frozenset(
+    {"bad_peer", "race_lost", "lost_batches", "repeated", "left_out", "store_failed", "no_validation"}
+)
 
 
 class _Wait(NamedTuple):
@@ -184,6 +186,7 @@ class Reporter:
             left_out=left_out,
             seconds=seconds,
             end=result.end,
+            interval=result.next,
             tx=self.tx(result.round),
         )
         self._state.update("training", f"{self._training}: round {result.round} is committed", round=result.round)
@@ -193,16 +196,18 @@ class Reporter:
 
 
 def _metrics(participant: Participant) -> dict[str, float | None]:
-    """Loss and metric of the round before's model on the participant's own validation data, and its batches."""
+    """On the participant's own validation data: the round before's model, and its own one before the merge."""
     return {
         "loss": _known(number(participant.loss)),
         "metric": _known(number(participant.metric)),
+        "local_loss": _known(number(participant.local_loss)),
+        "local_metric": _known(number(participant.local_metric)),
         "batches": participant.steps,
     }
 
 
 def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return value if math.isfinite(value) else None  # JSON has no infinity
 
 
 def _fields(fields: Mapping[str, str | int | float]) -> dict[str, str | int | float]:

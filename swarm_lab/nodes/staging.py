@@ -54,6 +54,8 @@ class TrainingRules(BaseModel):
     min_peers: int = Field(ge=1)
     merge: Literal["mean"] = "mean"
     end_rule: Literal["all", "min_peers"] = "all"
+    adaptive_sync: bool = False
+    early_stopping: int = Field(default=0, ge=0, lt=2**32, description="rounds without a better loss; 0: never")
     seed: int = Field(default=0, ge=0, lt=2**63)
     grace: float = Field(default=1.0, ge=0, le=1000)
     absent_s: float = Field(default=3600.0, gt=0)

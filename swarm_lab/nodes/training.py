@@ -217,6 +217,8 @@ class TrainingRun:
             training=training_key(self.id),
             min_peers=terms.min_peers,
             sync=terms.sync_frequency,
+            adaptive=terms.adaptive,
+            early_stopping=terms.early_stopping,
             end_rule=terms.end_rule,
             merge=terms.merge_method or "mean",
             assigned=tuple(sorted(self._info.nodes)),
