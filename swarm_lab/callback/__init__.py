@@ -6,7 +6,9 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from swarm_lab.callback.arguments import positional
 from swarm_lab.callback.errors import CallbackArgumentError
+from swarm_lab.callback.logs import failures_logged
 
 __all__ = ["SwarmCallback"]
 
@@ -71,17 +73,13 @@ class SwarmCallback(metaclass=_Either):
         cls,
         sync_frequency: int | None = None,
         min_peers: int | None = None,
-        training_contract: str | None = None,
+        training_contract: str = "",
         **arguments: Any,
     ) -> Any:
         """The callback of the framework that the program uses."""
-        positional = {
-            "sync_frequency": sync_frequency,
-            "min_peers": min_peers,
-            "training_contract": training_contract,
-        }
-        given = {**{name: value for name, value in positional.items() if value is not None}, **arguments}
-        return _framework(given.get("model"))(**given)
+        given = {**positional(sync_frequency, min_peers, training_contract), **arguments}
+        with failures_logged(given):
+            return _framework(given.get("model"))(**given)
 
 
 def _framework(model: object) -> Any:

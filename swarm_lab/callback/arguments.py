@@ -16,8 +16,9 @@ PARAMETERS = ("all", "trainable")
 TRAIN_END = ("snapshot", "active", "inactive")
 HF_MODES = ("full", "peft")
 # "huggingface" is PyTorch with the arguments that Hugging Face programs have beside those of PyTorch.
-PLATFORMS = ("torch", "keras", "sklearn", "huggingface")
-_BUILT = ("torch", "sklearn", "huggingface")  # where the callback makes loss and metric itself
+# "arrays" is whatever a subclass of ArraysCallback brings.
+PLATFORMS = ("torch", "keras", "sklearn", "huggingface", "arrays")
+_BUILT = ("torch", "sklearn", "huggingface", "arrays")  # where the callback makes loss and metric itself
 
 
 def _whole(low: int, high: int | None = None) -> Callable[[str, Any], int]:
@@ -54,6 +55,18 @@ def _kind(*kinds: type) -> Callable[[str, Any], Any]:
     return check
 
 
+def _flag(name: str, value: Any) -> bool:
+    if value not in (True, False):  # NumPy's booleans too
+        raise CallbackArgumentError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
+
+
+def _contract(name: str, value: Any) -> str:
+    if value is None:
+        raise CallbackArgumentError(f"{name} must be the name of a training; leave it out for the command line's")
+    return str(value)
+
+
 def _any(name: str, value: Any) -> Any:
     return value
 
@@ -79,8 +92,8 @@ class Known:
 ARGUMENTS: tuple[Known, ...] = (
     Known("sync_frequency", ("syncFrequency",), _whole(1), sent=True),
     Known("min_peers", ("minPeers",), _whole(1), sent=True),
-    Known("training_contract", ("trainingContract",), _kind(str), sent=True),
-    Known("use_adaptive_sync", ("useAdaptiveSync",), _kind(bool), sent=True),
+    Known("training_contract", ("trainingContract",), _contract, sent=True),
+    Known("use_adaptive_sync", ("useAdaptiveSync",), _flag, sent=True),
     Known("early_stopping", ("earlyStopping",), _whole(0), sent=True),
     Known("val_data", ("adsValData", "ads_val_data"), _any),
     Known("val_batch_size", ("adsValBatchSize", "ads_val_batch_size"), _whole(1)),
@@ -108,7 +121,7 @@ _TF1 = ("tf", "sess")
 
 
 def read_arguments(given: Mapping[str, Any], platform: str) -> dict[str, Any]:
-    """The arguments by our names, checked; what was given as None counts as not given.
+    """The arguments by our names, checked; what was given as None counts as not given, but for the contract.
 
     Raises CallbackArgumentError on an unknown name (with the nearest known one), a value that does not fit, one
     argument in two spellings, or one that this platform does not have.
@@ -118,7 +131,7 @@ def read_arguments(given: Mapping[str, Any], platform: str) -> dict[str, Any]:
         known = _BY_SPELLING.get(spelling)
         if known is None:
             raise CallbackArgumentError(_unknown(spelling, platform))
-        if value is None:
+        if value is None and known.name != "training_contract":
             continue
         if platform not in known.platforms:
             raise CallbackArgumentError(f"{spelling} is no argument of SwarmCallback for {platform}")
@@ -127,6 +140,13 @@ def read_arguments(given: Mapping[str, Any], platform: str) -> dict[str, Any]:
         function = callable(value) and platform in known.functions
         values[known.name] = value if function else known.check(spelling, value)
     return values
+
+
+def positional(sync_frequency: int | None, min_peers: int | None, training_contract: str | None) -> dict[str, Any]:
+    """Those that may be given without a name, as far as they were; an empty contract was not."""
+    given = {"sync_frequency": sync_frequency, "min_peers": min_peers}
+    contract = {} if training_contract == "" else {"training_contract": training_contract}
+    return {name: value for name, value in given.items() if value is not None} | contract
 
 
 def _unknown(spelling: str, platform: str) -> str:

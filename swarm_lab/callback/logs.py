@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+
+from swarm_lab.callback.errors import SwarmError
 
 
 def default_logger() -> logging.Logger:
@@ -18,6 +21,17 @@ def default_logger() -> logging.Logger:
         logger.setLevel(logging.INFO)
         logger.propagate = False
     return logger
+
+
+@contextmanager
+def failures_logged(given: Mapping[str, Any]) -> Iterator[None]:
+    """While a callback is made from these arguments, the given logger hears of failures, or the one of all programs."""
+    try:
+        yield
+    except SwarmError as error:
+        logger = given.get("logger")
+        error.log(logger if isinstance(logger, logging.Logger) else default_logger())
+        raise
 
 
 def shown(arguments: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from swarm_lab.callback.messages import Failed
 MAX_TRACEBACK = 64 * 1024
 MAX_MESSAGE = 4 * 1024
 PACKAGE = str(Path(__file__).resolve().parent)
+COMPAT = str(Path(__file__).resolve().parents[1] / "compat")
 
 
 def warm_up(framework: str) -> None:
@@ -79,7 +80,8 @@ def run(program: str, arguments: list[str]) -> int:
     link = _connect()
     framework = os.environ.get("SWARM_FRAMEWORK", "")
     sys.argv = [path, *arguments]
-    sys.path.insert(0, os.path.dirname(path))
+    # After the program's own folder and before everything installed: names of the existing product mean this one.
+    sys.path[:0] = [os.path.dirname(path), COMPAT]
     _plain_streams()
     try:
         warm_up(framework)

@@ -8,8 +8,8 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import swarm_lab
 from swarm_lab.callback.arguments import sent_arguments
@@ -32,7 +32,6 @@ from swarm_lab.callback.messages import (
     Evaluated,
     FromNode,
     Hello,
-    Platform,
     Reason,
     Refused,
     Release,
@@ -40,10 +39,8 @@ from swarm_lab.callback.messages import (
     TensorSpec,
     Welcome,
 )
+from swarm_lab.callback.model import Keeper, Model, Score
 from swarm_lab.callback.place import Place, Places
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["FINAL_LINE", "Keeper", "Model", "Phase", "Score", "Session", "default_logger"]
 
@@ -53,43 +50,8 @@ LOOK_EVERY = 1.0
 UNKNOWN = math.nan
 CADENCE = "SWARM_SYNC_CADENCE"
 
-Score = tuple[float | None, float | None]
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Model(Protocol):
-    """A framework's side: the model of the program as tensors in a fixed order.
-
-    `store` and `load` get one writable byte view a tensor, in the order of `layout()`; both raise ModelChangedError
-    when the model is no longer the one of `layout()`. `evaluate` gives loss and metric on the validation data, None
-    where there is none.
-    """
-
-    platform: Platform
-
-    def layout(self) -> tuple[TensorSpec, ...]:
-        """The tensors; raises ModelError on one that cannot travel."""
-
-    def store(self, views: Sequence[memoryview]) -> None:
-        """Write the tensors into the views."""
-
-    def load(self, views: Sequence[memoryview]) -> None:
-        """Read the tensors from the views, in place."""
-
-    def evaluate(self) -> Score:
-        """Loss and metric of the model as it is now."""
-
-
-@runtime_checkable
-class Keeper(Protocol):
-    """What a framework's side may have beside `Model`: state that stays local and comes back after a restart."""
-
-    def state(self) -> tuple[Mapping[str, NDArray[Any]], dict[str, Any]] | None:
-        """Optimizer (and scheduler) state: copies of its arrays by name, and facts that are plain JSON."""
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
-        """Put a state back; raises ModelError when it does not fit."""
 
 
 class Phase(enum.Enum):
@@ -101,9 +63,7 @@ class Phase(enum.Enum):
     ENDED = "ended"
 
 
-def logged(
-    method: Callable[Concatenate[Session, P], R],
-) -> Callable[Concatenate[Session, P], R]:
+def logged(method: Callable[Concatenate[Session, P], R]) -> Callable[Concatenate[Session, P], R]:
     """A method whose failures are in the program's log as well, as errors."""
 
     @functools.wraps(method)
@@ -142,6 +102,7 @@ class Session:
         self.epochs = 0
         self.rounds = 0
         self.total_epochs: int | None = self._arguments.get("total_epochs")
+        self._warned = False
         self.phase = Phase.NEW
         self._place: Place | None = None
         self._start_round: int | None = None  # of the model that a program which was started again began with
@@ -175,8 +136,7 @@ class Session:
         if self.phase is not Phase.NEW:
             raise CallOrderError("on_train_begin() was called a second time")
         self._thread = threading.get_ident()
-        if self.total_epochs is None:
-            self.warn_about_epochs()
+        self.warn_about_epochs()
         if self.loopback:
             self.phase = Phase.TRAINING
             return
@@ -266,7 +226,10 @@ class Session:
         return *_finite(self._model.evaluate()), self.epochs, self.total_epochs or 0
 
     def warn_about_epochs(self) -> None:
-        """Nobody has said how many epochs there will be."""
+        """Say, once, that nobody has said how many epochs there will be."""
+        if self.total_epochs is not None or self._warned:
+            return
+        self._warned = True
         self._log.warning(
             "total_epochs (totalEpochs) is missing.\n"
             "The training is not touched by it; what is shown of its progress has no end to measure by."
@@ -374,7 +337,6 @@ class Session:
             self._score = _finite(self._model.evaluate())
             if reason in ("interval", "attention"):
                 self._places.keep(lambda: self._here(answer.round))
-        self._log.debug("round %d: released (%s)", answer.round, reason)
         return answer
 
     def _not_training(self, call: str) -> None:

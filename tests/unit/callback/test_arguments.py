@@ -40,7 +40,7 @@ def test_numbers_are_cast_as_documented_and_none_is_not_given(given, value):
     [
         {"sync_frequency": 0}, {"sync_frequency": "many"}, {"sync_frequency": float("inf")}, {"min_peers": 0},
         {"nodeWeightage": 101}, {"nodeWeightage": 0}, {"mergeMethod": "median"}, {"merge_method": 3},
-        {"checkinModelOnTrainEnd": "Snapshot"}, {"totalEpochs": 0}, {"training_contract": 5}, {"logger": "x"},
+        {"checkinModelOnTrainEnd": "Snapshot"}, {"totalEpochs": 0}, {"training_contract": None}, {"logger": "x"},
         {"sync_frequency": 4, "syncFrequency": 4},
     ],
 )  # fmt: skip

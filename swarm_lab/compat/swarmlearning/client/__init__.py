@@ -1,0 +1,1 @@
+"""What callbacks for other frameworks are made from: `swarmlearning.client.swarm`."""
