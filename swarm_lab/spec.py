@@ -14,8 +14,8 @@ from swarm_lab.facts.paths import check_name
 from swarm_lab.nodes.config import Framework
 
 DEFAULT_NAME = "swarm"
-# Those that this version has; robust ones have their place in `rounds.merge`.
-MERGE_METHODS = ("mean",)
+# Those of `rounds.merge.METHODS`; here without importing numpy.
+MERGE_METHODS = ("mean", "coordmedian", "geomedian")
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The link's own; a value given by -e would make a program talk to nobody.

@@ -9,10 +9,9 @@ from swarm_lab.errors import NotOffered, PlatformMixed
 from swarm_lab.ledger.records import Terms
 from swarm_lab.nodes.staging import StageRequest
 from swarm_lab.rounds.layout import Layout
+from swarm_lab.rounds.merge import METHODS
 
 log = logging.getLogger(__name__)
-
-_SUPPORTED_MERGES = ("mean",)
 
 
 def merged_arguments(request: StageRequest, hello: Hello) -> dict[str, Argument]:
@@ -38,7 +37,7 @@ def asked_terms(request: StageRequest, hello: Hello, layout: Layout) -> Terms:
     """What this node registers under; raises `NotOffered` and `PlatformMixed` for what cannot be."""
     arguments = merged_arguments(request, hello)
     merge = str(arguments["merge_method"])
-    if merge not in _SUPPORTED_MERGES:
+    if merge not in METHODS:
         raise NotOffered(f"the merge method {merge!r} is not offered by this version")
     if hello.platform != request.rules.platform:
         raise PlatformMixed(

@@ -52,7 +52,7 @@ class TrainingRules(BaseModel):
     nodes: tuple[str, ...] = Field(min_length=1, max_length=1024)
     sync_frequency: int = Field(ge=1)
     min_peers: int = Field(ge=1)
-    merge: Literal["mean"] = "mean"
+    merge: Literal["mean", "coordmedian", "geomedian"] = "mean"
     end_rule: Literal["all", "min_peers"] = "all"
     adaptive_sync: bool = False
     early_stopping: int = Field(default=0, ge=0, lt=2**32, description="rounds without a better loss; 0: never")
