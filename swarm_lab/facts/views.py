@@ -119,6 +119,10 @@ def _started(view: TrainingView, _event: Mapping[str, Any]) -> None:
         view.state = "running"
 
 
+def _agreed(view: TrainingView, event: Mapping[str, Any]) -> None:
+    view.merge, view.min_peers, view.sync = str(event["merge"]), int(event["min_peers"]), int(event["sync"])
+
+
 def _resumed(view: TrainingView, event: Mapping[str, Any]) -> None:
     """Those that come back have neither finished nor failed; of a training that was over, the others are out of it."""
     nodes = [str(node) for node in event.get("nodes", [])]
@@ -191,6 +195,7 @@ _STEPS: dict[str, Callable[[TrainingView, Mapping[str, Any]], None]] = {
     "training_created": _created,
     "training_queued": lambda view, event: None,
     "training_started": _started,
+    "training_agreed": _agreed,
     "training_resumed": _resumed,
     "progress": _progress,
     "waiting": _waiting,

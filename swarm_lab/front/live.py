@@ -91,6 +91,13 @@ def _created(event: Mapping[str, Any]) -> Text:
     )
 
 
+def _agreed(event: Mapping[str, Any]) -> Text:
+    return Text(
+        f"the program's own arguments hold: merge {event['merge']}, every {event['sync']} batches, "
+        f"{event['min_peers']} nodes at least"
+    )
+
+
 def _round(event: Mapping[str, Any]) -> Text:
     parts = []
     for node, numbers in (event.get("metrics") or {}).items():
@@ -123,6 +130,7 @@ def _other(event: Mapping[str, Any]) -> Text:
 
 _LINES: dict[str, Callable[[Mapping[str, Any]], Text]] = {
     "training_created": _created,
+    "training_agreed": _agreed,
     "round": _round,
     "node_failed": _failed,
     "finished": _finished,

@@ -13,7 +13,9 @@ from swarm_lab.errors import ProgramFailed, SwarmLabError
 from swarm_lab.facts.events import EventLog, conclude
 from swarm_lab.facts.logs import set_round
 from swarm_lab.facts.state import StateFile
+from swarm_lab.ledger.records import Terms
 from swarm_lab.nodes.directory import Directory
+from swarm_lab.nodes.staging import TrainingRules
 from swarm_lab.rounds.events import Fail, Finish, LedgerView, Notice
 from swarm_lab.rounds.messages import NodeId, Participant, Phase, PlanMessage, Result, number
 
@@ -102,6 +104,14 @@ class Reporter:
         self._state.update(
             "training", f"{self._training}: starting the program", training=self._training, phase="starting"
         )
+
+    def agreed(self, asked: TrainingRules, terms: Terms) -> None:
+        """What stands on the ledger; a fact where the programs' own arguments won."""
+        held = {"merge": terms.merge_method, "min_peers": terms.min_peers, "sync": terms.sync_frequency}
+        if held != {"merge": asked.merge, "min_peers": asked.min_peers, "sync": asked.sync_frequency}:
+            self._events.append_once(
+                f"{self._training}/agreed", "training_agreed", training=self._training, **held
+            )
 
     def starts_again(self, start: int, reason: str) -> None:
         """The program was killed and comes back."""

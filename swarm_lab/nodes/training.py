@@ -201,6 +201,7 @@ class TrainingRun:
             self._vault.layout = program.layout
             registration = Registration(place.config.name, place.ledger, place.directory, place.transport)
             terms = await registration.agree(request, program, hello)
+            self._reporter.agreed(request.rules, terms)
             arguments = merged_arguments(request, hello)
             driver, pilot = self._wire(program, arguments, terms)
             await driver.start(uuid.uuid4().hex)

@@ -16,6 +16,7 @@ EVENTS = [
                           "sync": 16, "seed": 7}),
     ("training_queued", {**T, "node": "sl-1", "after": "t-0"}),
     ("training_started", {**T, "node": "sl-1"}),
+    ("training_agreed", {**T, "merge": "geomedian", "min_peers": 2, "sync": 16}),
     ("program_restarted", {"training": "t-1", "node": "sl-1", "start": 2, "reason": "ended by SIGKILL"}),
     ("training_resumed", {"training": "t-1", "nodes": ["sl-1"], "round": 0}),
     ("progress", {**T, "node": "sl-1", "round": 1, "batches": 16, "loss": float("nan")}),
