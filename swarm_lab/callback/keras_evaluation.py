@@ -19,6 +19,7 @@ from swarm_lab.callback.session import Score
 # A generator is read once and kept, because a model is judged at every round. One that never ends is found here.
 MOST_BATCHES = 100_000
 BATCH = 32  # Keras' own
+MOST_TEXT = 1200
 
 
 @dataclass(slots=True)
@@ -72,7 +73,7 @@ class Evaluation:
         except EvaluationError:
             raise
         except Exception as error:  # whatever the user's data, model or metric raises, with its cause kept
-            raise EvaluationError(f"{type(error).__name__}: {error}") from error
+            raise EvaluationError(f"{type(error).__name__}: {_short(str(error))}") from error
 
     def _run(self, model: Any) -> Score:
         if self._empty():
@@ -139,6 +140,11 @@ class Evaluation:
             yield from (self.data[number] for number in range(len(self.data)))
         else:
             yield from self._source()
+
+
+def _short(message: str) -> str:
+    """TensorFlow tells its whole stack and says at the end what was wrong."""
+    return message if len(message) <= MOST_TEXT else f"{message[: MOST_TEXT // 4]} ... {message[-MOST_TEXT // 2 :]}"
 
 
 def _check_arrays(data: tuple[Any, ...] | list[Any]) -> None:

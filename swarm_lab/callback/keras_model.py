@@ -108,7 +108,7 @@ class KerasModel:
         optimizer = self._optimizer()
         if optimizer is None or not optimizer.built:
             return None if self.epoch is None else ({}, {"epoch": self.epoch})
-        arrays = {str(number): np.array(_numbers(variable)) for number, variable in enumerate(optimizer.variables)}
+        arrays = {str(number): np.array(_numbers(variable)) for number, variable in enumerate(_variables_of(optimizer))}
         return arrays, {"optimizer": type(optimizer).__name__, "epoch": self.epoch}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
@@ -125,7 +125,7 @@ class KerasModel:
         assert optimizer is not None
         if not optimizer.built:
             optimizer.build(self._model.trainable_variables)
-        variables = {str(number): variable for number, variable in enumerate(optimizer.variables)}
+        variables = {str(number): variable for number, variable in enumerate(_variables_of(optimizer))}
         if variables.keys() != arrays.keys():
             raise ModelError(f"the state has {len(arrays)} variables of {kind}, the optimizer has {len(variables)}")
         for number, variable in variables.items():
@@ -173,6 +173,15 @@ class KerasModel:
             raise ModelChangedError(f"{next(iter(present))} is new in the model")
         self._checked = [found[spec.name] for spec in self._layout]
         return self._checked
+
+
+def _variables_of(optimizer: Any) -> list[Any]:
+    """What the optimizer counts as its variables, and what it holds beside them, as Nadam its product of momenta."""
+    found = {id(variable): variable for variable in optimizer.variables}
+    for one in (optimizer, getattr(optimizer, "inner_optimizer", None)):
+        own = vars(one).items() if one is not None else ()
+        found |= {id(value): value for _, value in sorted(own) if isinstance(value, keras.Variable)}
+    return list(found.values())
 
 
 def _same(one: Any, other: Any) -> bool:
