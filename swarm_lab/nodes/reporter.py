@@ -109,9 +109,7 @@ class Reporter:
         """What stands on the ledger; a fact where the programs' own arguments won."""
         held = {"merge": terms.merge_method, "min_peers": terms.min_peers, "sync": terms.sync_frequency}
         if held != {"merge": asked.merge, "min_peers": asked.min_peers, "sync": asked.sync_frequency}:
-            self._events.append_once(
-                f"{self._training}/agreed", "training_agreed", training=self._training, **held
-            )
+            self._events.append_once(f"{self._training}/agreed", "training_agreed", training=self._training, **held)
 
     def starts_again(self, start: int, reason: str) -> None:
         """The program was killed and comes back."""
