@@ -26,6 +26,7 @@ class Vault:
         self._checkpoints = checkpoints
         self._buffers: dict[Digest, Buffer] = {}
         self._pins: Counter[Digest] = Counter()
+        self._needed: frozenset[Digest] = frozenset()
 
     def __contains__(self, digest: Digest) -> bool:
         return digest in self._buffers
@@ -101,13 +102,15 @@ class Vault:
         return await asyncio.to_thread(rebase, self._known_layout(), self.get(merged), local, start)
 
     async def store(self, round_: int, result_id: Digest, digest: Digest, batches: int) -> None:
-        """Write a model that is in memory to disk; raises `OSError`."""
+        """Write a model that is in memory to disk, in the place of the oldest; raises `OSError`."""
         buffer = self.get(digest)
         layout = self._known_layout()
         await asyncio.to_thread(self._checkpoints.store, round_, result_id, layout, buffer, digest, batches)
+        await asyncio.to_thread(self._checkpoints.keep, self._needed | {result_id})
 
     async def prune(self, result_ids: frozenset[Digest]) -> None:
-        """Drop checkpoints that are neither named nor of the last rounds."""
+        """Drop checkpoints that are neither named, now or until the next call, nor of the last rounds."""
+        self._needed = result_ids
         await asyncio.to_thread(self._checkpoints.keep, result_ids)
 
     def disk(self) -> tuple[StoredModel, ...]:

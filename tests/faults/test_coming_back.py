@@ -1,0 +1,98 @@
+"""kill -9 of a program and of its SL node in the middle of a training: both come back and go on where they were."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.patients import Patient, finished
+
+PROGRAM = Path(__file__).parents[1] / "support" / "programs" / "returning.py"
+EPOCHS = 6
+_EPOCH = re.compile(r"^epoch (\d+) momentum ([\d.]+)$", re.M)
+
+
+def train(patient: Patient, keep: bool, **options: Any) -> Any:
+    env = {"KEEP": "1" if keep else "0", "EPOCHS": str(EPOCHS), "PAUSE": "0.03"} | options.pop("env", {})
+    given = {"sync": 4, "seed": 1, "min_peers": 2, "nodes": ("sl-1", "sl-2", "sl-3")} | options
+    return patient.swarm.train(PROGRAM, data=patient.data, env=env, **given)
+
+
+def folder(patient: Patient, training: Any, node: str) -> Path:
+    return patient.swarm.paths.root / "nodes" / node / "trainings" / training.id
+
+
+def kill_program(patient: Patient, training: Any, node: str) -> None:
+    record = json.loads((folder(patient, training, node) / "process.json").read_text())
+    os.kill(record["pid"], signal.SIGKILL)
+
+
+def epochs(patient: Patient, training: Any, node: str) -> list[tuple[int, float]]:
+    """The epochs that the node's program began, over all its starts, with the optimizer's momentum at that time."""
+    output = (folder(patient, training, node) / "output.log").read_text()
+    return [(int(epoch), float(momentum)) for epoch, momentum in _EPOCH.findall(output)]
+
+
+def ended_alike(patient: Patient, training: Any) -> dict[str, Any]:
+    last = finished(training, limit=60)
+    assert last["state"] == "finished", (last, training.view.failed)
+    assert len(training.view.finished) == 3
+    assert {end["digest"] for end in training.view.finished.values()} == {last["digest"]}
+    assert patient.swarm.verify(training.id).ok
+    return last
+
+
+def went_on(begun: list[tuple[int, float]], count: int) -> None:
+    """Each epoch once, but for the one of its last merge: that is done again, with the optimizer as it was."""
+    numbers = [epoch for epoch, _ in begun]
+    cut = next(at for at in range(1, len(numbers)) if numbers[at] <= numbers[at - 1])
+    assert numbers[cut] > 0 and numbers[cut - 1] - numbers[cut] in (0, 1), begun
+    assert numbers[:cut] == list(range(cut)) and numbers[cut:] == list(range(numbers[cut], count)), begun
+    assert begun[0][1] == 0.0 and begun[cut][1] > 0.0, begun
+
+
+@pytest.mark.parametrize("victim", ["program", "node"])
+def test_with_its_optimizer_and_epochs_a_killed_one_goes_on_in_its_epoch(patient: Patient, victim: str) -> None:
+    count = 6 if victim == "program" else 20  # while the node is away, the others go on
+    training = train(patient, keep=True, env={"EPOCHS": str(count)})
+    patient.until_round(training, 5)
+    if victim == "program":
+        kill_program(patient, training, "sl-2")
+    else:
+        patient.kill("sl-2")
+    ended_alike(patient, training)
+    went_on(epochs(patient, training, "sl-2"), count)
+    assert [epoch for epoch, _ in epochs(patient, training, "sl-1")] == list(range(count))
+    restarts = [e for e in patient.swarm.events() if e["event"] == "program_restarted" and e["training"] == training.id]
+    assert [(e["node"], e["start"]) for e in restarts] == ([("sl-2", 2)] if victim == "program" else [])
+
+
+def test_without_them_it_begins_at_epoch_0_from_the_last_model_and_says_so(patient: Patient) -> None:
+    training = train(patient, keep=False)
+    patient.until_round(training, 5)
+    kill_program(patient, training, "sl-2")
+    ended_alike(patient, training)
+    numbers = [epoch for epoch, _ in epochs(patient, training, "sl-2")]
+    cut = numbers.index(0, 1)
+    assert numbers[:cut] == list(range(cut)) and numbers[cut:] == list(range(EPOCHS)), numbers
+    output = (folder(patient, training, "sl-2") / "output.log").read_text()
+    assert output.count("starts again at epoch 0 from the last committed model") == 1, output[-2000:]
+
+
+def test_checkpoints_cut_in_half_are_named_and_the_model_comes_from_a_peer(patient: Patient) -> None:
+    training = train(patient, keep=True, checkpoints=2)
+    patient.until_round(training, 5)
+    stored = sorted((folder(patient, training, "sl-3") / "checkpoints").glob("*.safetensors"))
+    for path in stored:
+        os.truncate(path, path.stat().st_size // 2)
+    patient.kill("sl-3")
+    ended_alike(patient, training)
+    log = "\n".join(patient.swarm.logs("sl-3", lines=400))
+    assert "a checkpoint is passed over" in log and any(path.name in log for path in stored)
+    left = sorted((folder(patient, training, "sl-3") / "checkpoints").glob("*.safetensors"))
+    assert len(left) == 2 and left[-1].name.startswith(f"{training.status.round:06d}-")
