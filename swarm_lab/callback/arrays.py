@@ -52,6 +52,9 @@ def views_of(layout: Sequence[TensorSpec], arrays: Mapping[str, Any]) -> list[me
 
     Raises ModelError on a name that is missing or too many, and on another shape or dtype.
     """
+    # Empty tensors may be left out: there are some that are nothing but a name.
+    empty = {spec.name: np.zeros(spec.shape, numpy_dtype(spec.dtype)) for spec in layout if spec.nbytes == 0}
+    arrays = {**empty, **arrays}
     missing = [spec.name for spec in layout if spec.name not in arrays]
     new = sorted(set(arrays) - {spec.name for spec in layout})
     if missing or new:
