@@ -20,7 +20,7 @@ from packaging.utils import parse_wheel_filename
 # What builds the project itself, without a network once the lock is installed.
 BUILD = ["editables", "hatchling", "uv"]
 SETS = {
-    "dev": ["torch", "keras", "notebook", "dev"],
+    "dev": ["torch", "keras", "huggingface", "sklearn", "notebook", "dev"],
     "torch": ["torch", "notebook"],
     "keras": ["keras", "notebook"],
 }
