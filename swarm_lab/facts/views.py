@@ -22,6 +22,7 @@ class RoundView:
     seconds: float | None = None
     tx: str | None = None
     time: float = 0.0
+    interval: int | None = None
 
 
 @dataclass(slots=True)
@@ -160,6 +161,7 @@ def _round(view: TrainingView, event: Mapping[str, Any]) -> None:
             left_out=dict(event.get("left_out") or {}),
             seconds=event.get("seconds"),
             tx=event.get("tx"),
+            interval=event.get("interval"),
             time=float(event.get("time", 0.0)),
         )
     )

@@ -11,6 +11,7 @@ import psutil
 from pydantic import BaseModel, Field
 
 from swarm_lab.facts.events import fold, read
+from swarm_lab.facts.measures import latest
 from swarm_lab.facts.paths import SwarmPaths
 from swarm_lab.facts.process import read_record, record_of
 from swarm_lab.facts.state import NodeState, read_state
@@ -43,7 +44,9 @@ class NodeStatus(BaseModel):
 
 
 class TrainingStatus(BaseModel):
-    """One training. `metrics` are the last round's or, at the end, the final ones: by node."""
+    """One training. `metrics` are by node the latest loss and metric of a merged model, at the end of the final one,
+    and local_loss and local_metric of the node's own model before the last merge; all on the node's validation data.
+    """
 
     id: str
     state: str
@@ -90,14 +93,13 @@ def status_of(paths: SwarmPaths, facts: SwarmFacts) -> SwarmStatus:
 
 def training_status(view: TrainingView) -> TrainingStatus:
     """A training's view as the answer has it."""
-    last = view.rounds[-1].metrics if view.rounds else {}
     return TrainingStatus(
         id=view.id,
         state=view.state,
         round=view.round,
         nodes=view.nodes,
         merge=view.merge,
-        metrics=view.metrics or last,
+        metrics=latest(view),
         min_peers=view.min_peers,
         sync=view.sync,
         program=view.program,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from swarm_lab.errors import NotStopped, SwarmDown, TrainingFailed
 from swarm_lab.facts.events import Event, EventReader, conclude, fold, read
+from swarm_lab.facts.measures import measured
 from swarm_lab.facts.paths import SwarmPaths
 from swarm_lab.facts.process import read_record
 from swarm_lab.facts.swarm import SwarmFacts, read_swarm
@@ -98,24 +99,23 @@ class Training:
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row per committed round and node: round, node, loss, metric, seconds, digest, time."""
+        """One row per committed round and node that took part in it.
+
+        `local_loss`, `local_metric`: the node's own model just before the merge of this round; `loss`, `metric`: the
+        merged model of this round; all four on the node's own validation data (float64; NaN where it has none, and
+        for the last round of a running training until the nodes have judged its model). `seconds` since the round
+        before, `digest` of the merged model, `time` of the commit in unix seconds.
+        """
         import pandas as pd
 
-        columns = ["round", "node", "loss", "metric", "seconds", "digest", "time"]
+        view = self.view
+        rounds = {done.round: done for done in view.rounds}
+        columns = ["round", "node", "local_loss", "loss", "local_metric", "metric", "seconds", "digest", "time"]
         rows = [
-            {
-                "round": done.round,
-                "node": node,
-                "loss": (done.metrics.get(node) or {}).get("loss"),
-                "metric": (done.metrics.get(node) or {}).get("metric"),
-                "seconds": done.seconds,
-                "digest": done.digest,
-                "time": done.time,
-            }
-            for done in self.view.rounds
-            for node in done.nodes
+            {name: getattr(found if name in columns[:6] else rounds[found.round], name) for name in columns}
+            for found in measured(view)
         ]
-        return pd.DataFrame(rows, columns=columns)
+        return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:6], "float64"))
 
     @property
     def model_path(self) -> Path:
@@ -139,13 +139,14 @@ class Training:
         return dict(layout.views(buffer))
 
     def plot(self, value: str = "loss") -> Any:
-        """Draw `loss` or `metric` of each node over the rounds; returns matplotlib's axes."""
-        from matplotlib.ticker import MaxNLocator
+        """Draw `loss` or `metric` over the rounds, of each node: merged model solid, its own before the merge dashed.
 
-        history = self.history
-        table = history.pivot_table(index="round", columns="node", values=value, dropna=False)
-        axes = table.plot(xlabel="round", ylabel=value, title=f"{self.id} on {self.facts.name}")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no round 2.5
+        Returns matplotlib's axes.
+        """
+        from swarm_lab.front.curves import draw
+
+        axes = draw(self.history, value)
+        axes.set_title(f"{self.id} on {self.facts.name}")
         return axes
 
     def _check(self) -> None:

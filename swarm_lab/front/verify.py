@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 
 from swarm_lab.errors import SwarmLabError
+from swarm_lab.facts.views import TrainingView
 from swarm_lab.front.operator import Operator
 from swarm_lab.front.options import Evidence, Verdict
 from swarm_lab.front.training import Training
@@ -14,7 +16,9 @@ from swarm_lab.ledger.signing import Domain, KeyVerifier, result_id
 from swarm_lab.nodes.staging import Stage, program_digest
 from swarm_lab.rounds.layout import root
 from swarm_lab.rounds.messages import GENESIS
+from swarm_lab.rounds.messages import number as float_of
 from swarm_lab.rounds.model_file import read_model
+from swarm_lab.rounds.trend import Trend
 
 
 def verify(training: Training) -> Verdict:
@@ -24,6 +28,8 @@ def verify(training: Training) -> Verdict:
         info, rounds, names = operator.training(training.id)
         domain = operator.domain
     found = [_chain(rounds), *_votes(rounds, info, names, domain)]
+    if rounds:
+        found += [_intervals(rounds, info), _measures(rounds, view, names)]
     digest = rounds[-1].certificate.result.model if rounds else ""
     for node in view.nodes:
         found.append(_program(training, node, info))
@@ -72,6 +78,39 @@ def _votes(
     voters = sorted(names.get(vote.voter, vote.voter) for vote in rounds[-1].certificate.votes)
     text = f"votes of round {bad[0]} do not cover it" if bad else f"the last round is signed by {', '.join(voters)}"
     return [Evidence(what="signatures", ok=not bad, message=text)]
+
+
+def _intervals(rounds: Sequence[CommittedRound], info: TrainingInfo) -> Evidence:
+    """Each interval is the one that the terms and the signed losses give."""
+    terms = info.terms or info.asked
+    trend, results = Trend(terms.sync_frequency), [committed.certificate.result for committed in rounds]
+    for index, result in enumerate(results, 1):
+        due = trend.after(results[:index]).interval if terms.adaptive else terms.sync_frequency
+        if result.next != due:
+            text = f"round {result.round} says {result.next} batches, and {due} are due"
+            return Evidence(what="intervals", ok=False, message=text)
+    told = (
+        f"{min(r.next for r in results)} to {max(r.next for r in results)}" if terms.adaptive else str(results[0].next)
+    )
+    text = f"{told} batches, as the signed losses give" if terms.adaptive else f"{told} batches throughout"
+    return Evidence(what="intervals", ok=True, message=text)
+
+
+def _measures(rounds: Sequence[CommittedRound], view: TrainingView, names: Mapping[str, str]) -> Evidence:
+    """What the events tell of losses and metrics stands on the ledger, signed by who measured it."""
+    told, count = {done.round: done.metrics for done in view.rounds}, 0
+    for result in (committed.certificate.result for committed in rounds):
+        for p in result.participants if result.round in told else ():
+            node = names.get(p.node, p.node)
+            values = {name: float_of(getattr(p, name)) for name in ("loss", "metric", "local_loss", "local_metric")}
+            known = {name: value for name, value in values.items() if isfinite(value)}
+            said = told[result.round].get(node) or {}
+            count += len(known)
+            wrong = [name for name in values if said.get(name) != known.get(name)]
+            if wrong:
+                text = f"{wrong[0]} of {node} in round {result.round} is not the one on the ledger"
+                return Evidence(what="measures", ok=False, message=text)
+    return Evidence(what="measures", ok=True, message=f"{count} losses and metrics as on the ledger")
 
 
 def _program(training: Training, node: str, info: TrainingInfo) -> Evidence:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
 
 from swarm_lab.jupyter.chart import Line, line_chart, swatch
 from swarm_lab.jupyter.icons import icon, state_html
-from swarm_lab.jupyter.picture import Failure, Picture, Row, mean_curve
+from swarm_lab.jupyter.picture import Curves, Failure, Picture, Row, mean_curve
 
 _LINES_APART = 12
 """Above this many nodes their lines cannot be told apart; only the mean is drawn."""
@@ -61,9 +61,12 @@ def _head(shot: Picture) -> str:
 
 def _charts(shot: Picture) -> str:
     figures = [
-        _figure(title, curves, shot.rows)
-        for title, curves in (("Loss", shot.losses), ("Metric", shot.metrics))
-        if curves
+        _figure(title, merged, local, shot.rows)
+        for title, merged, local in (
+            ("Loss", shot.losses, shot.local_losses),
+            ("Metric", shot.metrics, shot.local_metrics),
+        )
+        if merged
     ]
     if not figures:
         return ""
@@ -73,15 +76,22 @@ def _charts(shot: Picture) -> str:
     )
 
 
-def _figure(title: str, curves: Mapping[str, Sequence[tuple[float, float]]], rows: Sequence[Row]) -> str:
-    mean = mean_curve(curves)
-    lines = [Line(row.node, curves[row.node], row.place) for row in rows if row.node in curves]
+def _figure(title: str, merged: Curves, local: Curves, rows: Sequence[Row]) -> str:
+    """The merged model by node and on average, and on average the nodes' own models, before the merges."""
+    mean, before = mean_curve(merged), mean_curve(local)
+    lines = [Line(row.node, merged[row.node], row.place) for row in rows if row.node in merged]
     if len(lines) > _LINES_APART:
         lines = []
+    means = [Line("merged" if before else "mean", mean)]
+    said = f"mean {number(mean[-1][1])}"
     spoken = f"{title} by round: mean {number(mean[-1][1])} in round {mean[-1][0]:.0f}"
+    if before:
+        means.append(Line("local", before, local=True))
+        said += f" merged, {number(before[-1][1])} before the merge,"
+        spoken += f", before the merge {number(before[-1][1])} in round {before[-1][0]:.0f}"
     return (
-        f'<figcaption><b>{title}</b> <span class="swl-2">mean {number(mean[-1][1])} on the nodes\' own validation data'
-        f"</span></figcaption> {line_chart([*lines, Line('mean', mean)], spoken)}"
+        f'<figcaption><b>{title}</b> <span class="swl-2">{said} on the nodes\' own validation data</span>'
+        f"</figcaption> {line_chart([*lines, *means], spoken)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""A line chart as inline SVG: one line a node, the mean of them in ink; readable without scripts and in any theme."""
+"""A line chart as inline SVG: one line a node, their means in ink; readable without scripts and in any theme."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ MAX_POINTS = 160
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: `points` are (round, value) in the order of rounds; `place` chooses hue and dash, None means ink."""
+    """One line: `points` are (round, value) in the order of rounds; `place` chooses hue and dash, None means ink.
+
+    `local`: the mean of the nodes' own models before each merge, dotted, beside that of the merged ones.
+    """
 
     name: str
     points: Sequence[tuple[float, float]]
     place: int | None = None
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,9 @@ def _polyline(line: Line, across: _Scale, upward: _Scale) -> str:
 
 
 def _attributes(line: Line) -> str:
-    return 'class="line is-mean"' if line.place is None else f'class="line" {line_style(line.place)}'
+    if line.place is not None:
+        return f'class="line" {line_style(line.place)}'
+    return 'class="line is-local" stroke-dasharray="2 4"' if line.local else 'class="line is-mean"'
 
 
 def _names(lines: Sequence[Line], across: _Scale, upward: _Scale) -> str:

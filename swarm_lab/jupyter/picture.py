@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from swarm_lab.facts.measures import curves, latest
 from swarm_lab.facts.views import TrainingView
 
 _PHASES = {"CHECKED_IN": "checked-in", "PLANNED": "exchanging", "EXCHANGING": "exchanging", "MERGED": "exchanging"}
 _STAGED = re.compile(r'File "[^"\n]*?([^/"\n]+)"')
 _CELL = re.compile(r"cell-(\d+)\.py")
+
+
+Curves = Mapping[str, Sequence[tuple[float, float]]]
+"""By node: (round, value) in the order of rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,14 @@ class Picture:
     round_seconds: float | None
     digest: str
     rows: tuple[Row, ...]
-    losses: Mapping[str, Sequence[tuple[float, float]]]
-    metrics: Mapping[str, Sequence[tuple[float, float]]]
+    losses: Curves
+    metrics: Curves
     failures: tuple[Failure, ...]
     output: tuple[tuple[str, str], ...] = ()
     note: str = ""
     over: bool = field(default=False)
+    local_losses: Curves = field(default_factory=dict)
+    local_metrics: Curves = field(default_factory=dict)
 
     @property
     def active(self) -> int:
@@ -69,6 +75,7 @@ def picture(
 ) -> Picture:
     """Take the picture; `now` is unix seconds, `output` the last (node, line) that programs printed."""
     last = view.rounds[-1] if view.rounds else None
+    known = latest(view)
     return Picture(
         training=view.id,
         swarm=swarm,
@@ -78,9 +85,11 @@ def picture(
         seconds=max(0.0, (view.ended or now) - (view.created or now)),
         round_seconds=last.seconds if last else None,
         digest=view.model_digest or (last.digest if last else ""),
-        rows=tuple(_row(view, node, place) for place, node in enumerate(view.nodes)),
-        losses=_curves(view, "loss"),
-        metrics=_curves(view, "metric"),
+        rows=tuple(_row(view, node, place, known.get(node, {})) for place, node in enumerate(view.nodes)),
+        losses=curves(view, "loss"),
+        metrics=curves(view, "metric"),
+        local_losses=curves(view, "local_loss"),
+        local_metrics=curves(view, "local_metric"),
         failures=_failures(view),
         output=tuple(output),
         note=note,
@@ -88,10 +97,10 @@ def picture(
     )
 
 
-def mean_curve(curves: Mapping[str, Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
+def mean_curve(lines: Curves) -> list[tuple[float, float]]:
     """The mean of the nodes that have a value, round by round."""
     by_round: dict[float, list[float]] = {}
-    for points in curves.values():
+    for points in lines.values():
         for x, y in points:
             by_round.setdefault(x, []).append(y)
     return [(x, sum(values) / len(values)) for x, values in sorted(by_round.items())]
@@ -105,19 +114,21 @@ def clean_trace(text: str) -> str:
 
 def _share(view: TrainingView) -> float:
     """How many of the batches of the round under way the nodes have done, on average."""
-    if not view.sync or not view.progress:
+    last = view.rounds[-1].interval if view.rounds else None
+    interval = last or view.sync
+    if not interval or not view.progress:
         return 0.0
     begun = [(said.get("batches") or 0) - _merged_batches(view, node) for node, said in view.progress.items()]
-    return sum(min(max(count / view.sync, 0.0), 1.0) for count in begun) / len(begun)
+    return sum(min(max(count / interval, 0.0), 1.0) for count in begun) / len(begun)
 
 
-def _row(view: TrainingView, node: str, place: int) -> Row:
+def _row(view: TrainingView, node: str, place: int, known: Mapping[str, float | None]) -> Row:
     state, note = _state(view, node)
     # A node tells its progress twice a second; what its rounds have merged may be newer.
     told = view.progress.get(node, {}).get("batches")
     merged = _merged_batches(view, node)
     batches = max(told or 0, merged) if told is not None or merged else None
-    return Row(node, place, state, batches, _latest(view, node, "loss"), _latest(view, node, "metric"), note)
+    return Row(node, place, state, batches, known.get("loss"), known.get("metric"), note)
 
 
 def _merged_batches(view: TrainingView, node: str) -> int:
@@ -140,28 +151,6 @@ def _state(view: TrainingView, node: str) -> tuple[str, str]:
     if node in view.progress or any(node in done.nodes for done in view.rounds[-1:]):
         return "training", ""
     return ("queued" if view.state == "queued" else "starting"), ""
-
-
-def _latest(view: TrainingView, node: str, name: str) -> float | None:
-    for done in reversed(view.rounds):
-        value = (done.metrics.get(node) or {}).get(name)
-        if _is_number(value):
-            return value
-    return None
-
-
-def _curves(view: TrainingView, name: str) -> dict[str, list[tuple[float, float]]]:
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for done in view.rounds:
-        for node, said in done.metrics.items():
-            value = (said or {}).get(name)
-            if value is not None and _is_number(value):
-                curves.setdefault(node, []).append((float(done.round), value))
-    return curves
-
-
-def _is_number(value: float | None) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _failures(view: TrainingView) -> tuple[Failure, ...]:

@@ -63,7 +63,7 @@ def test_states_of_nodes() -> None:
 def test_numbers_are_the_last_known_ones() -> None:
     shot = picture(view(committed(1, sl_1=0.5, sl_2=0.7), committed(2, sl_1=0.3)), "demo", 105.0)
     assert [row.loss for row in shot.rows] == [0.3, 0.7, None]
-    assert shot.losses["sl-1"] == [(1.0, 0.5), (2.0, 0.3)]
+    assert shot.losses["sl-1"] == [(0.0, 0.5), (1.0, 0.3)], "round 2 tells the loss of the model that round 1 made"
     assert shot.seconds == 5.0
 
 
@@ -104,9 +104,28 @@ def test_card_is_well_formed_and_speaks() -> None:
     body = card(picture(view(*rounds), "demo", 105.0)).partition("</style>")[2]
     section = ET.fromstring(body.replace("&#x27;", "'"))
     assert section.get("aria-label") == "Training t-1"
-    assert "mean 0.375 in round 4" in (section.find(".//figure/svg").get("aria-label") or "")
+    assert "mean 0.375 in round 3" in (section.find(".//figure/svg").get("aria-label") or "")
     assert section.find(".//*[@role='progressbar']").get("aria-label") == "Round 5"
     assert "polyline" in body and "<script" not in body
+
+
+def test_one_line_for_the_local_models_beside_the_merged_one() -> None:
+    rounds = [committed(number, sl_1=1 / number, sl_2=2 / number) for number in range(1, 5)]
+    for done in rounds:
+        for said in done["metrics"].values():
+            said["local_loss"] = said["loss"] * 0.8
+    body = card(picture(view(*rounds), "demo", 105.0)).partition("</style>")[2]
+    loss, metric = ET.fromstring(body.replace("&#x27;", "'")).findall(".//figure")
+    assert "mean 0.375 merged, 0.300 before the merge, on the nodes' own" in "".join(loss.itertext())
+    assert "before the merge 0.300 in round 4" in (loss.find("svg").get("aria-label") or "")
+    assert [line.get("class") for line in loss.iter("polyline")] == ["line", "line", "line is-mean", "line is-local"]
+    assert [line.get("class") for line in metric.iter("polyline")] == ["line", "line", "line is-mean"]
+
+
+def test_the_share_counts_to_the_interval_that_the_last_round_set() -> None:
+    done = {**committed(1, sl_1=0.5), "interval": 40}
+    told = {"event": "progress", "node": "sl-1", "round": 2, "batches": 10, "loss": 1.0}
+    assert picture(view(done, told), "demo", 0).share == pytest.approx(0.25)
 
 
 def test_text_has_a_line_a_node() -> None:

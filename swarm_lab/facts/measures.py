@@ -1,0 +1,86 @@
+"""What nodes measured on their own validation data, round by round: of their own model before a merge, and after it.
+
+A check-in tells the loss of the model that its interval started from. So the loss of the model that round r made stands
+in round r + 1, that of the last model in what a node says when it has finished; here it stands with round r again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from swarm_lab.facts.views import TrainingView
+
+Name = Literal["loss", "metric", "local_loss", "local_metric"]
+_MERGED: tuple[Name, Name] = ("loss", "metric")
+_LOCAL: tuple[Name, Name] = ("local_loss", "local_metric")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One node in one round; None where it is not known. `local_loss` and `local_metric` are of the node's own model,
+    before the merge; `loss` and `metric` of the merged model, known once the node has judged it."""
+
+    round: int
+    node: str
+    loss: float | None
+    metric: float | None
+    local_loss: float | None
+    local_metric: float | None
+
+
+def measured(view: TrainingView) -> list[Measured]:
+    """One for each committed round and node that took part, in the order of rounds."""
+    merged = {name: {(node, at): value for node, at, value in _merged(view, name)} for name in _MERGED}
+    return [
+        Measured(
+            done.round,
+            node,
+            *(merged[name].get((node, done.round)) for name in _MERGED),
+            *(_number((done.metrics.get(node) or {}).get(name)) for name in _LOCAL),
+        )
+        for done in view.rounds
+        for node in done.nodes
+    ]
+
+
+def curves(view: TrainingView, name: Name) -> dict[str, list[tuple[float, float]]]:
+    """By node the known values as (round, value); also of nodes that judged a model they had no part in."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for node, at, value in _merged(view, name) if name in _MERGED else _local(view, name):
+        found.setdefault(node, []).append((float(at), value))
+    return found
+
+
+def latest(view: TrainingView) -> dict[str, dict[str, float | None]]:
+    """By node the last known value of each kind, the final ones where it has finished; {} for one that told none."""
+    found: dict[str, dict[str, float | None]] = {}
+    names: tuple[Name, ...] = (*_MERGED, *_LOCAL)
+    for name in names:
+        for node, points in curves(view, name).items():
+            found.setdefault(node, dict.fromkeys(names))[name] = points[-1][1]
+    return found
+
+
+def _merged(view: TrainingView, name: str) -> Iterator[tuple[str, int, float]]:
+    for done in view.rounds:
+        for node, said in done.metrics.items():
+            if (value := _number((said or {}).get(name))) is not None:
+                yield node, done.round - 1, value
+    for node, end in view.finished.items():
+        if (value := _number((end.get("metrics") or {}).get(name))) is not None:
+            yield node, view.round, value
+
+
+def _local(view: TrainingView, name: str) -> Iterator[tuple[str, int, float]]:
+    for done in view.rounds:
+        for node, said in done.metrics.items():
+            if (value := _number((said or {}).get(name))) is not None:
+                yield node, done.round, value
+
+
+def _number(value: Any) -> float | None:
+    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if known else None
