@@ -272,6 +272,14 @@ class OtherThanBefore(UsageError):
     next_step = "leave the option out: the nodes have what they need; to change it, train anew without --resume"
 
 
+class NothingToJoin(SwarmLabError):
+    """A seat is to join a training that is over."""
+
+    code = "SWL-130"
+    title = "the training takes no further node"
+    next_step = "start another one on all seats: `swarm-lab train`"
+
+
 # --- identity ---------------------------------------------------------------------------------------------
 
 

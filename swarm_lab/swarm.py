@@ -171,12 +171,33 @@ class Swarm:
             raise NoSuchNode(f"the swarm {self.name!r} has no node {name!r}; it has {known}")
         return found
 
-    def add(self, count: int = 1, *, wait: float = WAIT_S, say: Say = quiet) -> Sequence[NodeStatus]:
-        """Add seats and wait until they are ready; raises `NoSeat` before any starts."""
+    def add(
+        self,
+        count: int = 1,
+        *,
+        training: str | None = None,
+        data: Path | str | None = None,
+        wait: float = WAIT_S,
+        say: Say = quiet,
+    ) -> Sequence[NodeStatus]:
+        """Add seats and wait until they are ready; raises `NoSeat` before any starts.
+
+        With `training`, the id of one that runs, they join it from its last merged model: `data` is then a folder with
+        a folder for each of them.
+        """
+        from swarm_lab.front.join import prepare_join
+
         self._must_run()
         before = set(self.seats)
+        if (training is None) != (data is None):
+            raise UsageError("--training and --data go together", next_step="give both, or neither")
+        join = None if data is None else prepare_join(self.training(training), count, Path(data))
         seats.add_seats(self.paths, count, wait, say)
-        return [node for node in self.status().nodes if node.kind == "sl" and node.name not in before]
+        added = [node for node in self.status().nodes if node.kind == "sl" and node.name not in before]
+        if join is not None:
+            join(self.facts)
+            say(f"{', '.join(node.name for node in added)} joined {training}")
+        return added
 
     def remove(self, name: str) -> SwarmStatus:
         """Stop a seat for good. Its trainings go on without it, if enough are left."""

@@ -155,7 +155,12 @@ def logs(options: o.LogsOptions, out: Out) -> o.LogLines:
 def add(options: o.AddOptions, out: Out) -> o.NodeList:
     """The new seats."""
     swarm = Swarm.attach(options.name)
-    return o.NodeList(swarm=swarm.name, nodes=list(swarm.add(options.count, wait=options.wait, say=out.say)))
+    return o.NodeList(
+        swarm=swarm.name,
+        nodes=list(
+            swarm.add(options.count, training=options.training, data=options.data, wait=options.wait, say=out.say)
+        ),
+    )
 
 
 def remove(options: o.RemoveOptions, _out: Out) -> SwarmStatus:

@@ -49,6 +49,7 @@ class TrainingView:
     created: float = 0.0
     ended: float | None = None
     resumed: int = 0
+    joined: set[str] = field(default_factory=set)
 
     def key(self, fact: str) -> str:
         """What stands for a fact of which there is one only, until the training is resumed."""
@@ -67,13 +68,15 @@ class TrainingView:
     def outcome(self) -> dict[str, Any] | None:
         """What the `finished` event says once every node has ended; None before.
 
-        The training has failed unless every node finished, all with the same digest.
+        The training has failed unless every node finished, all with the same digest. A node that joined too late to
+        be in any round fails alone.
         """
         ended = self.finished.keys() | self.failed.keys()
         if not self.nodes or not ended.issuperset(self.nodes):
             return None
         digests = {end.get("digest") for end in self.finished.values()}
-        good = not self.failed and len(digests) == 1
+        late = self.joined.difference(*(done.nodes for done in self.rounds))
+        good = self.failed.keys() <= late and len(digests) == 1
         state = ("stopped" if self.stop_asked else "finished") if good else "failed"
         ends = [self.finished[node] for node in self.nodes if node in self.finished]
         return {
@@ -122,6 +125,13 @@ def _started(view: TrainingView, _event: Mapping[str, Any]) -> None:
 
 def _agreed(view: TrainingView, event: Mapping[str, Any]) -> None:
     view.merge, view.min_peers, view.sync = str(event["merge"]), int(event["min_peers"]), int(event["sync"])
+
+
+def _joined(view: TrainingView, event: Mapping[str, Any]) -> None:
+    node = str(event["node"])
+    view.joined.add(node)
+    if node not in view.nodes:
+        view.nodes = [*view.nodes, node]
 
 
 def _resumed(view: TrainingView, event: Mapping[str, Any]) -> None:
@@ -199,6 +209,7 @@ _STEPS: dict[str, Callable[[TrainingView, Mapping[str, Any]], None]] = {
     "training_started": _started,
     "training_agreed": _agreed,
     "training_resumed": _resumed,
+    "node_joined": _joined,
     "progress": _progress,
     "waiting": _waiting,
     "round": _round,

@@ -80,6 +80,10 @@ class Operator:
         """Send each seat its request and the files; returns what each says, `queued` or `started`."""
         return self._run(self._stage_all(requests, payload))
 
+    def assign(self, training: str, node: str) -> None:
+        """Let one more seat take part in a training."""
+        self._run(self._assign(training, node))
+
     def resume(self, training: str) -> None:
         """Let a training go on after its last round; raises `LedgerRefused` when that was the closing one."""
         self._run(self._ledger.resume(training))
@@ -146,6 +150,9 @@ class Operator:
             early_stopping=rules.early_stopping,
         )
         await self._ledger.create_training(training, rules.program, rules.digest(), asked, tuple(accounts))
+
+    async def _assign(self, training: str, node: str) -> None:
+        await self._ledger.assign(training, await self._account(node))
 
     async def _account(self, node: str) -> str:
         account = await self._ledger.account_of(str(self._seat(node)))

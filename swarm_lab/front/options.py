@@ -137,11 +137,19 @@ class LogsOptions(Options):
 
 
 class AddOptions(Options):
-    """Add seats to a running swarm."""
+    """Add seats to a running swarm, and to a training that runs if one is named."""
 
     kind: Annotated[Literal["sl"], Flag(bare=True), Field(description="sl")]
     count: Annotated[int, Flag("-n"), Field(ge=1, le=64, description="how many")] = 1
     name: SwarmName = None
+    training: Annotated[
+        str | None, Flag(names="training"), Field(description="id of a training that they join; takes --data")
+    ] = None
+    data: Annotated[
+        Path | None,
+        Flag(names="folder"),
+        Field(description="for --training: folder with DIR/<seat>/, or as many folders as new seats"),
+    ] = None
     wait: Wait = WAIT_S
 
 

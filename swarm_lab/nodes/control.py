@@ -65,7 +65,7 @@ class Control(peer_pb2_grpc.ControlServicer):
         if first is None or first.WhichOneof("content") != "request":
             raise StagingError("a training begins with its request")
         request = parse_request(first.request)
-        if self._name not in request.rules.nodes:
+        if self._name not in request.rules.nodes and not request.joins:
             raise StagingError(f"the training {request.training} is for {', '.join(request.rules.nodes)}")
         files = await receive_files(request, _chunks(frames))
         self._stage.store(request, files)

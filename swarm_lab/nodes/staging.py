@@ -92,6 +92,7 @@ class StageRequest(BaseModel):
     node_weight: int = Field(default=1, ge=1, le=100)
     train_end: Literal["snapshot", "active", "inactive"] = "snapshot"
     cold: bool = False
+    joins: bool = Field(default=False, description="the node joins a training that was created without it")
     checkpoints: int = Field(default=KEPT, ge=1, le=1000, description="committed rounds that the node keeps on disk")
 
     @model_validator(mode="after")

@@ -110,9 +110,9 @@ class TrainingRun:
         return self._vault.layout
 
     def member(self, peer: SpiffeId) -> NodeId | None:
-        """The ledger id of a peer that is assigned to this training."""
+        """The ledger id of a peer that is assigned to this training, or has joined it."""
         node = self._place.directory.node(peer)
-        return node if node in self._info.nodes else None
+        return node if node in self._members() else None
 
     def receive(self, sender: NodeId, instance: str, message: Message, payload: tuple[str, bytearray] | None) -> None:
         """A checked message of a peer."""
@@ -358,7 +358,8 @@ class TrainingRun:
             await self._place.transport.send(peer, self.id, message, payload)
 
     def _members(self) -> Sequence[NodeId]:
-        return self._info.nodes
+        joined = self._driver.machine.desk.view.members.keys() if self._driver is not None else ()
+        return tuple(dict.fromkeys((*self._info.nodes, *joined)))
 
     def _decided(self, outcome: Finish | Fail) -> None:
         if not self._outcome.done():

@@ -19,6 +19,7 @@ EVENTS = [
     ("training_agreed", {**T, "merge": "geomedian", "min_peers": 2, "sync": 16}),
     ("program_restarted", {"training": "t-1", "node": "sl-1", "start": 2, "reason": "ended by SIGKILL"}),
     ("training_resumed", {"training": "t-1", "nodes": ["sl-1"], "round": 0}),
+    ("node_joined", {"training": "t-1", "node": "sl-2"}),
     ("progress", {**T, "node": "sl-1", "round": 1, "batches": 16, "loss": float("nan")}),
     ("waiting", {**T, "node": "sl-1", "phase": "WAITING_FOR_PEERS", "reason": "sl-2 is late", "nodes": ["sl-2"]}),
     ("round", {**T, "round": 1, "nodes": ["sl-1"], "digest": D,
