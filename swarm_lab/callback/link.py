@@ -41,6 +41,7 @@ class Link:
         self._socket = connection
         self._pid = os.getpid()
         self._descriptor: int | None = None
+        self.greeted = False  # one training a program
 
     @classmethod
     def connect(cls, path: str) -> Link:

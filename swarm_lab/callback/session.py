@@ -285,6 +285,9 @@ class Session:
             arguments=sent_arguments(self._arguments | {"total_epochs": self.total_epochs}),
             layout=layout,
         )
+        if self._link.greeted:
+            raise CallOrderError("another SwarmCallback of this program has begun to train; a program has one")
+        self._link.greeted = True
         self._link.send(hello)
         welcome = self._answer()
         if not isinstance(welcome, Welcome):

@@ -61,6 +61,7 @@ class Script:
     """Stands for the link: answers come from a list, the model is made of the round's number."""
 
     is_mine = True
+    greeted = False
 
     def __init__(self, *answers, interval=3) -> None:
         self.sent: list = []
