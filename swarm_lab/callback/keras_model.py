@@ -108,7 +108,7 @@ class KerasModel:
         optimizer = self._optimizer()
         if optimizer is None or not optimizer.built:
             return None if self.epoch is None else ({}, {"epoch": self.epoch})
-        arrays = {str(number): np.array(_numbers(variable)) for number, variable in enumerate(_variables_of(optimizer))}
+        arrays = {str(number): _copy(variable) for number, variable in enumerate(_variables_of(optimizer))}
         return arrays, {"optimizer": type(optimizer).__name__, "epoch": self.epoch}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
@@ -195,6 +195,11 @@ def _dtype(variable: Any) -> np.dtype[Any]:
 
 def _numbers(variable: Any) -> Any:
     return keras.ops.convert_to_numpy(variable.value)
+
+
+def _copy(variable: Any) -> NDArray[Any]:
+    found: NDArray[Any] = _numbers(variable)
+    return found if found.flags.owndata else found.copy()  # on TensorFlow it is a copy already, on PyTorch a view
 
 
 def _bytes(variable: Any) -> NDArray[np.uint8]:
