@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from swarm_lab.experiments.scores import Scores
+from swarm_lab.experiments.scores import Scores, is_single
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ALONE = "#b0bec5"
+_ALONE, _OTHER_SWARM = "#b0bec5", "#90caf9"
 _COLOURS = {"swarm": "#1976d2", "central": "#37474f"}
 
 
@@ -57,10 +57,10 @@ def comparison_figure(scores: Scores, *measures: str) -> Figure:
 def _bars(axes: Axes, means: pd.Series[float], spreads: pd.Series[float]) -> None:
     ways = list(means.index)
     bars = axes.bar(
-        [f"{way}\nalone" if way not in _COLOURS else way for way in ways],
+        [f"{way}\nalone" if is_single(way) else way.replace(" ", "\n", 1) for way in ways],
         means,
         yerr=spreads if spreads.any() else None,
-        color=[_COLOURS.get(way, _ALONE) for way in ways],
+        color=[_COLOURS.get(way, _ALONE if is_single(way) else _OTHER_SWARM) for way in ways],
         error_kw={"elinewidth": 1, "capsize": 3},
     )
     axes.bar_label(bars, fmt="%.2f", padding=3, fontsize="small")

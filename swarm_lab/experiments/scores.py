@@ -87,11 +87,16 @@ class Scores:
         values = self.means()[self.measures[0]]
         for data in dict.fromkeys(values.index.get_level_values("data")):
             ways = values[data]
-            single = ways.drop(labels=["swarm", "central"], errors="ignore")
+            single = ways[[is_single(way) for way in ways.index]]
             if ways["swarm"] < single.max() - TOLERANCE:
                 best = f"{single.idxmax()} alone has {single.max():.3f}"
                 found[str(data)] = f"{data}: the swarm has {ways['swarm']:.3f}, but {best}"
         return found
+
+
+def is_single(way: str) -> bool:
+    """Whether a way of training is one node alone; `swarm by rows`, say, is another way of a swarm."""
+    return way != "central" and not way.startswith("swarm")
 
 
 def score(framework: Framework, model: Any, x: Floats, y: Labels) -> Score:

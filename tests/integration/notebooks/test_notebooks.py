@@ -19,7 +19,7 @@ import pytest
 
 from swarm_lab.experiments.notebooks import example_path
 from swarm_lab.experiments.result import read_result
-from swarm_lab.experiments.scores import TOLERANCE, Scores
+from swarm_lab.experiments.scores import TOLERANCE, Scores, is_single
 from swarm_lab.facts.events import fold, read
 from swarm_lab.facts.paths import SwarmPaths
 from swarm_lab.facts.swarm import swarm_names
@@ -54,6 +54,22 @@ EXAMPLES = [
     Example("images-pytorch", "images", ("torch",), {"nodes": 2, "batches": 60, "sync": 5}, least=0.85, gain=0.03),
     Example(
         "images-keras", "images", ("keras", "tensorflow"), {"nodes": 2, "batches": 60, "sync": 5}, least=0.85, gain=0.03
+    ),
+    Example(
+        "fraud",
+        "fraud",
+        ("torch", "torchmetrics"),
+        {"sites": [[2000, 12], [500, 240]], "batches": 200},
+        least=0.6,
+        gain=0.0,
+    ),
+    Example(
+        "text-transformer",
+        "text",
+        ("torch", "torchmetrics"),
+        {"offices": ["weather", "kitchen"], "batches": 200, "sync": 5},
+        least=0.65,
+        gain=0.1,
     ),
 ]
 
@@ -108,7 +124,7 @@ def judge(scores: Scores, example: Example) -> None:
     """Each node alone, the swarm and central training were measured, and the swarm is as good as it has to be."""
     for data in dict.fromkeys(scores.frame()["data"]):
         values = scores.means()[scores.measures[0]][data]
-        alone = values.drop(["swarm", "central"])
+        alone = values[[is_single(way) for way in values.index]]
         assert len(alone) >= 2 and values.between(0, 1).all(), values
         assert values["swarm"] >= example.least, values
         assert values["swarm"] >= alone.max() + example.gain, values
