@@ -231,6 +231,15 @@ class Swarm:
         self._must_run()
         return verify(self.training(training))
 
+    def metrics(self, node: str | None = None) -> str:
+        """The nodes' numbers, or those of one, in Prometheus' text format; raises `NoSuchNode`.
+
+        A node writes its own every five seconds while it runs; those older than a minute are left out.
+        """
+        from swarm_lab.facts.metrics import exposition
+
+        return exposition(self.paths.root, only=None if node is None else self.node(node).name)
+
     def events(self, after: int = 0) -> list[dict[str, Any]]:
         """The swarm's facts so far, those with a sequence number above `after`."""
         return list(read(self.paths.root, after))

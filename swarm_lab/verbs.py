@@ -184,6 +184,12 @@ def doctor(options: o.DoctorOptions, _out: Out) -> Report:
     return Swarm.attach(options.name).doctor(bundle=options.bundle)
 
 
+def metrics(options: o.MetricsOptions, _out: Out) -> o.MetricsPage:
+    """Every node's numbers, with the labels `swarm` and `node`."""
+    swarm = Swarm.attach(options.name)
+    return o.MetricsPage(swarm=swarm.name, text=swarm.metrics(options.node))
+
+
 def list_swarms(_options: o.ListOptions, _out: Out) -> o.SwarmList:
     """Name, state, seats and trainings of each swarm."""
     return o.SwarmList(
@@ -236,6 +242,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(("restart",), o.RestartOptions, restart),
     Verb(("down",), o.DownOptions, down),
     Verb(("doctor",), o.DoctorOptions, doctor),
+    Verb(("metrics",), o.MetricsOptions, metrics),
     Verb(("list",), o.ListOptions, list_swarms),
     Verb(("verify",), o.VerifyOptions, verify),
     Verb(("digest",), o.DigestOptions, digest),

@@ -44,11 +44,20 @@ rounds = Counter("swarm_lab_rounds", "Committed rounds that the node took part i
 round_seconds = Histogram(
     "swarm_lab_round_seconds", "From one committed round to the next", buckets=_SECONDS, registry=REGISTRY
 )
+phase_seconds = Histogram(
+    "swarm_lab_phase_seconds", "Time that the node was in a phase", ["phase"], buckets=_SECONDS, registry=REGISTRY
+)
+commit_seconds = Histogram(
+    "swarm_lab_ledger_commit_seconds",
+    "From sending the commit of a round until the ledger had it",
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
 merge_seconds = Histogram("swarm_lab_merge_seconds", "Merging models", buckets=_SECONDS, registry=REGISTRY)
 batches = Counter("swarm_lab_batches", "Batches that the node's programs trained", registry=REGISTRY)
 lost_batches = Counter("swarm_lab_lost_batches", "Batches that no committed model holds", registry=REGISTRY)
-sent_bytes = Counter("swarm_lab_sent_bytes", "Sent to peers", registry=REGISTRY)
-received_bytes = Counter("swarm_lab_received_bytes", "Received from peers", registry=REGISTRY)
+sent_bytes = Counter("swarm_lab_sent_bytes", "Sent to a peer, as far as it took them", ["peer"], registry=REGISTRY)
+received_bytes = Counter("swarm_lab_received_bytes", "Received from a peer", ["peer"], registry=REGISTRY)
 waits = Counter("swarm_lab_waits", "Times that the node began to wait", ["phase"], registry=REGISTRY)
 wait_seconds = Counter("swarm_lab_wait_seconds", "Time spent waiting", ["phase"], registry=REGISTRY)
 license_ok = Gauge("swarm_lab_license_ok", "1: lease held, 0.5: grace, 0: none", registry=REGISTRY)
@@ -80,20 +89,21 @@ async def keep_writing(directory: Path, every_s: float = WRITE_S) -> None:
         await asyncio.sleep(every_s)
 
 
-def exposition(swarm_dir: Path, now: float | None = None) -> str:
-    """All nodes' numbers in Prometheus' text format (version 0.0.4), each with the labels `swarm` and `node`.
+def exposition(swarm_dir: Path, now: float | None = None, *, only: str | None = None) -> str:
+    """All nodes' numbers, or one's, in Prometheus' text format (version 0.0.4), with the labels `swarm` and `node`.
 
     `swarm_lab_node_metrics_age_seconds` tells how old each node's are; those older than a minute are left out.
     """
     registry = CollectorRegistry()
-    registry.register(_Nodes(swarm_dir, time.time() if now is None else now))
+    registry.register(_Nodes(swarm_dir, time.time() if now is None else now, only))
     return generate_latest(registry).decode()
 
 
 class _Nodes:
     """Collects what the nodes of a swarm have written."""
 
-    def __init__(self, swarm_dir: Path, now: float) -> None:
+    def __init__(self, swarm_dir: Path, now: float, only: str | None) -> None:
+        self._which = only or "*"
         self._swarm_dir = swarm_dir
         self._now = now
 
@@ -101,7 +111,7 @@ class _Nodes:
         """The families of all nodes, each once."""
         age = Metric("swarm_lab_node_metrics_age_seconds", "Since the node last wrote its numbers", "gauge")
         found: dict[str, Metric] = {age.name: age}
-        for path in sorted(self._swarm_dir.glob(f"nodes/*/{FILE}")):
+        for path in sorted(self._swarm_dir.glob(f"nodes/{self._which}/{FILE}")):
             labels = {"swarm": self._swarm_dir.name, "node": path.parent.name}
             try:
                 old = max(self._now - path.stat().st_mtime, 0.0)

@@ -182,6 +182,13 @@ class DoctorOptions(Options):
     bundle: Annotated[bool, Field(description="collect the logs, or only check")] = True
 
 
+class MetricsOptions(Options):
+    """Print the nodes' numbers in Prometheus' text format."""
+
+    name: BareName = None
+    node: Annotated[str | None, Flag(names="node"), Field(description="of this node only [all]")] = None
+
+
 class ListOptions(Options):
     """List the swarms of this user."""
 
@@ -218,6 +225,13 @@ class LogLines(BaseModel):
     swarm: str
     node: str
     lines: list[str]
+
+
+class MetricsPage(BaseModel):
+    """The nodes' numbers as text that Prometheus reads (exposition format 0.0.4)."""
+
+    swarm: str
+    text: str
 
 
 class ModelDigest(BaseModel):

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from swarm_lab.front.doctor import Report
 from swarm_lab.front.logs import for_people
-from swarm_lab.front.options import LogLines, ModelDigest, NodeList, SwarmList, Verdict
+from swarm_lab.front.options import LogLines, MetricsPage, ModelDigest, NodeList, SwarmList, Verdict
 from swarm_lab.front.status import NodeStatus, SwarmStatus
 
 _COLOURS = {
@@ -37,6 +37,8 @@ def table_of(verb: str, answer: BaseModel) -> Iterator[Any]:
         yield from _list(answer)
     elif isinstance(answer, LogLines):
         yield Text("\n".join(for_people(line) for line in answer.lines))
+    elif isinstance(answer, MetricsPage):
+        yield Text(answer.text.rstrip("\n"))
     elif isinstance(answer, ModelDigest):
         yield Text(answer.digest)
     elif isinstance(answer, Report):

@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 
 from swarm_lab import __version__
+from swarm_lab.facts import metrics
 from swarm_lab.identity.credentials import current_peer
 from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.nodes.transport import PROTOCOL
@@ -84,6 +85,7 @@ class Inbox(peer_pb2_grpc.PeerServicer):
         if payload is _NOT_YET:
             # No rule is broken: this node's program has not said what its model looks like.
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "this node has no model yet")
+        metrics.received_bytes.labels(peer.node).inc(len(head.body) + head.payload_bytes)
         recipient.receive(sender, head.instance[:64], message, payload)
         return peer_pb2.Ack(protocol=PROTOCOL, package=__version__)
 

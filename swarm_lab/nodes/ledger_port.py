@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from swarm_lab.facts import metrics
 from swarm_lab.ledger.client import Ledger
 from swarm_lab.rounds.events import LedgerView
 from swarm_lab.rounds.messages import Certificate, SignedCheckIn
@@ -16,7 +17,9 @@ class LedgerPort:
 
     async def view(self) -> LedgerView:
         """See `driver.TrainingLedger`."""
-        return await self._ledger.view(self._training)
+        view = await self._ledger.view(self._training)
+        metrics.ledger_read_time.set_to_current_time()
+        return view
 
     async def announce(self, nonce: str) -> None:
         """See `driver.TrainingLedger`."""
@@ -24,7 +27,8 @@ class LedgerPort:
 
     async def commit(self, certificate: Certificate) -> None:
         """See `driver.TrainingLedger`."""
-        await self._ledger.commit(certificate)
+        with metrics.commit_seconds.time():
+            await self._ledger.commit(certificate)
 
     async def depart(self, code: str) -> None:
         """See `driver.TrainingLedger`."""

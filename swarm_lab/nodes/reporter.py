@@ -15,6 +15,7 @@ from swarm_lab.facts.logs import set_round
 from swarm_lab.facts.state import StateFile
 from swarm_lab.ledger.records import Terms
 from swarm_lab.nodes.directory import Directory
+from swarm_lab.nodes.meter import Meter
 from swarm_lab.nodes.staging import TrainingRules
 from swarm_lab.rounds.events import Fail, Finish, LedgerView, Notice
 from swarm_lab.rounds.messages import NodeId, Participant, Phase, PlanMessage, Result, number
@@ -52,6 +53,7 @@ class Reporter:
         self._wait: _Wait | None = None
         self._wait_told = False
         self._on_over: Callable[[Finish | Fail], None] = lambda action: None
+        self._meter = Meter(training)
         self.tx: Callable[[int], str | None] = lambda round_: None
 
     def when_over(self, tell: Callable[[Finish | Fail], None]) -> None:
@@ -66,11 +68,14 @@ class Reporter:
         nodes = [self._directory.name(node) for node in notice.nodes]
         level = logging.WARNING if notice.kind in _WARNINGS else logging.INFO
         log.log(level, text or notice.kind, extra={"kind": notice.kind, "nodes": nodes, **_fields(notice.fields)})
+        if notice.kind == "phase":
+            self._meter.phase(text)
         if notice.kind == "waiting":
             self.waiting(str(notice.fields.get("reason", "waiting")), text, nodes)
         elif notice.kind == "phase" and text == Phase.TRAINING:
             self.going_on()
         elif notice.kind == "lost_batches":
+            self._meter.lost(int(notice.fields.get("count", 0)))
             self._append("lost_batches", node=self._node, reason=text, count=notice.fields.get("count"))
         elif notice.kind == "bad_peer":
             self._append("excluded", node=self._node, nodes=nodes, reason=text)
@@ -117,12 +122,14 @@ class Reporter:
 
     def waiting(self, phase: str, reason: str, nodes: list[str]) -> None:
         """This node waits, for whom and why. Most waits are over before anybody could read of them."""
+        self._meter.waits(phase)
         wait = _Wait(phase, reason, tuple(nodes), time.monotonic() + _WORTH_TELLING_S)
         if self._wait is None or self._wait[:3] != wait[:3]:
             self._wait, self._wait_told = wait, False
 
     def going_on(self) -> None:
         """The wait is over."""
+        self._meter.goes_on()
         if self._wait_told:
             self._state.update("training", f"{self._training}: training", phase="training", waiting_for=None)
         self._wait, self._wait_told = None, False
@@ -139,6 +146,7 @@ class Reporter:
 
     def progress(self, batches: int, loss: float | None) -> None:
         """How far the program is; told at most twice a second, and when it has moved."""
+        self._meter.batches(batches)
         now = time.monotonic()
         if batches == self._batches or now < self._progress_due:
             return
@@ -181,6 +189,7 @@ class Reporter:
         seconds = None if self._last_round is None else round(now - self._last_round, 3)
         self._last_round = now
         names = {p.node: self._directory.name(p.node) for p in result.participants}
+        self._meter.round(result.round, took_part=self._node in names.values())
         left_out = {name: self._left_out.get(name, "") for name in map(self._directory.name, sorted(outside))}
         self._left_out.clear()
         self._events.append_once(

@@ -19,6 +19,7 @@ import grpc
 import grpc.aio
 
 from swarm_lab import __version__
+from swarm_lab.facts import metrics
 from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.protos import peer_pb2, peer_pb2_grpc
 from swarm_lab.rounds import codec
@@ -117,6 +118,7 @@ class PeerLink:
             try:
                 await self._stub.Deliver(_frames(outgoing), timeout=limit)
                 refused = False
+                metrics.sent_bytes.labels(self.peer.name).inc(nbytes)
                 break
             except grpc.aio.AioRpcError as error:
                 refused = error.code() == grpc.StatusCode.UNAVAILABLE

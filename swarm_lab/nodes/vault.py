@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 
+from swarm_lab.facts import metrics
 from swarm_lab.rounds.checkpoints import Checkpoints
 from swarm_lab.rounds.events import Merge, StoredModel
 from swarm_lab.rounds.layout import Buffer, Layout, find_not_finite, root
@@ -92,7 +93,9 @@ class Vault:
         base = await self.find(order.base) if order.base else None
         if order.base and base is None:
             raise KeyError(order.base)
-        return await self.add(await asyncio.to_thread(merge, order.method, layout, contributions, base))
+        with metrics.merge_seconds.time():
+            merged = await asyncio.to_thread(merge, order.method, layout, contributions, base)
+        return await self.add(merged)
 
     async def rebase(self, merged: Digest, local: Buffer, base: Digest) -> Buffer:
         """Merged model plus local work since `base`."""
