@@ -153,9 +153,18 @@ def _unknown(spelling: str, platform: str) -> str:
     if spelling in _TF1:
         return f"{spelling} belongs to graph mode of TensorFlow 1, which is not supported: use Keras 3"
     names = [name for name, known in _BY_SPELLING.items() if platform in known.platforms]
-    near = difflib.get_close_matches(spelling, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(names))}"
+    near = _nearest(spelling, names)
+    hint = f"; did you mean {near}?" if near else f"; known are {', '.join(sorted(names))}"
     return f"SwarmCallback has no argument {spelling!r}{hint}"
+
+
+def _nearest(spelling: str, names: list[str]) -> str | None:
+    """The closest name whatever its case and underscores, in the style of the one that was given."""
+    folded: dict[str, list[str]] = {}
+    for name in names:
+        folded.setdefault(name.replace("_", "").lower(), []).append(name)
+    near = difflib.get_close_matches(spelling.replace("_", "").lower(), folded, n=1, cutoff=0.5)
+    return min(folded[near[0]], key=lambda name: ("_" in name) != ("_" in spelling)) if near else None
 
 
 def sent_arguments(values: Mapping[str, Any]) -> dict[str, Argument]:
