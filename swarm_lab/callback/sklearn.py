@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
 
 from swarm_lab.callback.arguments import read_arguments
 from swarm_lab.callback.errors import CallbackArgumentError
@@ -32,8 +31,8 @@ class SklearnCallback:
         if platform not in PLATFORM_NAMES:
             raise CallbackArgumentError(f"ml_platform must be SKLEARN for an estimator, not {platform!r}")
         self.logger = values.get("logger") or default_logger()
-        if not isinstance(values.get("model"), BaseEstimator):
-            raise CallbackArgumentError("model must be an estimator of scikit-learn")
+        if values.get("model") is None or isinstance(values["model"], type):
+            raise CallbackArgumentError("model must be an estimator, like SGDClassifier()")
         self._estimator: Any = values["model"]
         self._travels = state_of(self._estimator, values.get("weight_attrs"))
         self._first = _first_rows(values, self._estimator)
@@ -107,7 +106,7 @@ class SklearnCallback:
 def _first_rows(values: Mapping[str, Any], estimator: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     """What the first `partial_fit` gets, None without init_data; raises CallbackArgumentError."""
     data, classes = values.get("init_data"), values.get("classes")
-    takes_classes = "classes" in inspect.signature(estimator.partial_fit).parameters and is_classifier(estimator)
+    takes_classes = "classes" in inspect.signature(estimator.partial_fit).parameters
     if classes is not None and not takes_classes:
         raise CallbackArgumentError(f"classes is no argument for {type(estimator).__name__}, which is no classifier")
     if data is None:

@@ -133,3 +133,39 @@ async def test_a_plain_loop_sees_that_the_swarm_stops(launch, averager):
     member = await launch(ENDLESS, framework="sklearn")
     await averager(3, stop_at=2).run([member])
     assert member.exit.error is None and member.syncs[-1].batches == 6
+
+
+DOCUMENTED = """
+    import os
+    import numpy as np
+    from swarmlearning.sklearn import SwarmCallback
+
+    class Mean:  # a model of one's own: two attributes, one of them a list
+        def __init__(self):
+            self.mean_, self.seen_ = None, [np.zeros(1)]
+        def partial_fit(self, x, y):
+            self.seen_ = [self.seen_[0] + len(x)]
+            self.mean_ = x.mean(0) if self.mean_ is None else self.mean_ + (x.mean(0) - self.mean_) / 2
+
+    x = np.full((8, 3), float(os.environ["SEED"])); y = np.zeros(8)
+    model = Mean()
+    swarmCallback = SwarmCallback(syncFrequency=2, minPeers=2, mlPlatform="SKLEARN", model=model, totalEpochs=1,
+                                  initData=(x, y), weight_attrs=["mean_", "seen_"], weight_attrs_is_list=True,
+                                  adsValData=(x, y))
+    swarmCallback.on_train_begin()
+    for batch in range(2):
+        model.partial_fit(x, y)
+        swarmCallback.on_batch_end(batch)
+    swarmCallback.on_epoch_end(0)
+    swarmCallback.on_train_end()
+    print("mean", model.mean_.tolist(), model.seen_)
+"""
+
+
+@pytest.mark.conformance("CB-08", "CB-22", "CB-75")
+async def test_a_program_in_the_documented_style_brings_a_model_of_its_own(launch, averager):
+    members = [await launch(DOCUMENTED, f"p{i}", framework="sklearn", variables={"SEED": str(i)}) for i in (1, 2)]
+    await averager(2).run(members)
+    for member in members:
+        assert member.exit.error is None, member.exit.failed
+        assert ("stdout", "mean [1.5, 1.5, 1.5] [array([24.])]") in member.lines
