@@ -97,7 +97,7 @@ def test_none_is_refused_where_a_number_is_required(documented):
 @pytest.mark.conformance("CB-05", "CB-12")
 def test_a_contract_is_anything_but_none(documented, ours):
     for make in (documented, ours):
-        with pytest.raises(CallbackArgumentError, match="trainingContract|training_contract"):
+        with pytest.raises(CallbackArgumentError, match=r"trainingContract|training_contract"):
             make(3, 2, None)
         with pytest.raises(CallbackArgumentError, match="trainingContract"):
             make(syncFrequency=3, minPeers=2, trainingContract=None)
@@ -234,7 +234,7 @@ def test_the_model_and_the_platform_of_pytorch(documented):
 @pytest.mark.conformance("CB-35")
 @pytest.mark.parametrize("data", [(torch.randn(4, 4), torch.zeros(4)), [1, 2], "data", torch.randn(4, 4)])
 def test_validation_data_of_pytorch_is_a_loader(documented, data):
-    with pytest.raises(SwarmError, match="adsValData must be a torch.utils.data.DataLoader"):
+    with pytest.raises(SwarmError, match=r"adsValData must be a torch\.utils\.data\.DataLoader"):
         documented(3, 2, adsValData=data, lossFunction="CrossEntropyLoss")
 
 

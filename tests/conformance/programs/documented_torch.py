@@ -34,9 +34,8 @@ def loadData(dataDir):
 def doTrainBatch(model, device, trainLoader, optimizer, swarmCallback):
     model.train()
     for data, target in trainLoader:
-        data, target = data.to(device), target.to(device)
         optimizer.zero_grad()
-        loss = F.nll_loss(model(data), target)
+        loss = F.nll_loss(model(data.to(device)), target.to(device))
         loss.backward()
         optimizer.step()
         if swarmCallback is not None:

@@ -1,4 +1,4 @@
-"""A model of NumPy arrays in a swarm, by the five methods of `ArraysCallback`; `BASE=1`: by the documented base class."""
+"""A model of NumPy arrays in a swarm, by the five methods of `ArraysCallback`; `BASE=1`: of the documented class."""
 
 import os
 
