@@ -18,7 +18,7 @@ from swarm_lab.verbs import VERBS, Verb, verb
 
 CONTRACT = {
     "up", "status", "train", "attach", "stop", "logs", "add", "remove", "restart", "down", "doctor", "list", "verify",
-    "digest", "license issue", "license install", "license show",
+    "digest", "metrics", "license issue", "license install", "license show",
 }  # fmt: skip
 
 
