@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -40,12 +42,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
             raise CallbackArgumentError("graph mode of TensorFlow 1 is not supported: use Keras 3")
         if platform not in PLATFORM_NAMES:
             raise CallbackArgumentError(f"ml_platform must be KERAS for a Keras model, not {platform!r}")
-        if keras.backend.backend() not in BACKENDS:
-            raise CallbackArgumentError(
-                f"Keras runs on {keras.backend.backend()}; SwarmCallback knows it on {' and '.join(BACKENDS)}: "
-                "set KERAS_BACKEND"
-            )
         self.logger = values.get("logger") or default_logger()
+        _check_backend(self.logger)
         self._given = values.get("model")
         self._keras_model = KerasModel(
             Evaluation.of(values, self.logger), values.get("parameters", "all"), values.get("optimizer")
@@ -180,3 +178,17 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
     def _stop_if_over(self) -> None:
         if self._session.stop_training:
             self._keras_model.model.stop_training = True
+
+
+def _check_backend(logger: logging.Logger) -> None:
+    backend, asked = keras.backend.backend(), os.environ.get("KERAS_BACKEND")
+    if backend not in BACKENDS:
+        raise CallbackArgumentError(
+            f"Keras runs on {backend}; SwarmCallback knows it on {' and '.join(BACKENDS)}: set KERAS_BACKEND"
+        )
+    if asked and asked != backend:  # a warm seat has imported Keras before the program could choose
+        logger.warning(
+            "Keras runs on %s, not on %s as KERAS_BACKEND says now: set it before `swarm-lab up`, or train with --cold",
+            backend,
+            asked,
+        )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from importlib import import_module
 from itertools import islice
 from typing import Any
 
@@ -76,6 +77,8 @@ class Evaluation:
             raise EvaluationError(f"{type(error).__name__}: {_short(str(error))}") from error
 
     def _run(self, model: Any) -> Score:
+        if not model.compiled:
+            raise EvaluationError("the model is not compiled: judging it on val_data needs the loss given to compile")
         if self._empty():
             return self._nothing()
         if self.arrays:
@@ -160,18 +163,26 @@ def _check_arrays(data: tuple[Any, ...] | list[Any]) -> None:
 
 @contextmanager
 def _undisturbed(model: Any) -> Iterator[None]:
-    # `evaluate` resets the metrics, which in the middle of an epoch are the running ones of `fit`, and on the torch
-    # backend it leaves the module in the mode of evaluation.
+    # `evaluate` resets the metrics, which in the middle of an epoch are the running ones of `fit`.
     kept = [(variable, np.array(keras.ops.convert_to_numpy(variable.value))) for variable in model.metrics_variables]
-    mode = model.training if keras.backend.backend() == "torch" else None
     try:
-        yield
+        with _torch_undisturbed(model) if keras.backend.backend() == "torch" else nullcontext():
+            yield
     finally:
-        if mode is not None:
-            model.train(mode)
         known = {id(variable) for variable, _ in kept}
         for metric in model.metrics:
             if any(id(variable) not in known for variable in metric.variables):
                 metric.reset_state()  # it was made by the evaluation, and has seen nothing of the training
         for variable, value in kept:
             variable.assign(value)
+
+
+@contextmanager
+def _torch_undisturbed(model: Any) -> Iterator[None]:
+    # There `evaluate` leaves the module in the mode of evaluation, and its loader draws from the common generator.
+    mode = model.training
+    with import_module("torch").random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            model.train(mode)

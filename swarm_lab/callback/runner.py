@@ -34,9 +34,10 @@ def warm_up(framework: str) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module("torchmetrics")  # what judges merged models; two seconds more in every process
     elif framework == "keras":
-        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+        backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        importlib.import_module("tensorflow")
+        if backend in ("tensorflow", "torch"):
+            importlib.import_module(backend)
         importlib.import_module("swarm_lab.callback.keras")
     elif framework == "sklearn":
         for name in ("linear_model", "neural_network", "cluster", "metrics", "preprocessing"):
@@ -61,10 +62,11 @@ def prepare(framework: str, seed: int | None, threads: int | None) -> None:
         if seed is not None:
             torch.manual_seed(seed)
     elif framework == "keras":
-        if threads is not None:
-            threading = sys.modules["tensorflow"].config.threading
-            threading.set_intra_op_parallelism_threads(threads)
-            threading.set_inter_op_parallelism_threads(threads)
+        if threads is not None and (tensorflow := sys.modules.get("tensorflow")) is not None:
+            tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+            tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
+        elif threads is not None and "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(threads)
         if seed is not None:
             sys.modules["keras"].utils.set_random_seed(seed % 2**32)
     elif framework == "sklearn" and threads is not None:

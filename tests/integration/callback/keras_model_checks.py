@@ -14,6 +14,10 @@ keras = pytest.importorskip("keras")
 from swarm_lab.callback.keras_model import DTYPES, KerasModel  # noqa: E402
 
 L = keras.layers
+# PyTorch's side of Keras has no wide unsigned integers.
+KNOWN = [
+    name for name in DTYPES if keras.backend.backend() == "tensorflow" or name not in ("uint64", "uint32", "uint16")
+]
 X = np.random.default_rng(0).random((32, 4)).astype("float32")
 Y = (X[:, 0] > 0.5).astype("int64")
 
@@ -28,7 +32,7 @@ class Every(L.Layer):
     """A weight of every dtype, a scalar, empty ones, a random generator and a metric, none of them trained."""
 
     def build(self, shape):
-        for dtype in DTYPES:
+        for dtype in KNOWN:
             self.add_weight(shape=(2, 3), dtype=dtype, trainable=False, initializer="zeros", name=dtype)
         self.add_weight(shape=(), dtype="int64", trainable=False, initializer="zeros", name="scalar")
         self.add_weight(shape=(0, 3), trainable=False, name="empty")
@@ -86,7 +90,7 @@ def test_every_bit_of_every_dtype_crosses_and_comes_back(policy):
         "sequential/batch_normalization/gamma", "sequential/batch_normalization/beta",
     ]  # fmt: skip
     assert layout[0].dtype == ("F32" if "mixed" in policy else DTYPES[policy])
-    assert {spec.dtype for spec in layout} == set(DTYPES.values())
+    assert {spec.dtype for spec in layout} == {DTYPES[name] for name in KNOWN}
     assert not any("seed" in spec.name or "seen" in spec.name for spec in layout)
     sent, back = noise(layout), views_of(layout)
     made.load(sent)
