@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from swarm_lab.experiments.scores import Scores, is_single
+from swarm_lab.front.curves import draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,6 +52,14 @@ def comparison_figure(scores: Scores, *measures: str) -> Figure:
         axes.set_title(data.replace("_", " "), fontsize="medium")
         if len(names) > 1 or axes is panels[0]:
             axes.set_ylabel(f"{name} on common test rows")
+    return figure
+
+
+def rounds_figure(history: pd.DataFrame) -> Figure:
+    """Loss and metric over the rounds of a training's `history`, means of the nodes: merged, and before each merge."""
+    figure = _figure(8, 2.8)
+    for axes, value in zip(figure.subplots(1, 2), ("loss", "metric"), strict=True):
+        draw(history, value, nodes=False, axes=axes)
     return figure
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from swarm_lab.experiments.figures import rounds_figure
 from swarm_lab.facts.measures import Measured, curves, latest, measured
 from swarm_lab.facts.views import TrainingView, fold
 from swarm_lab.front.curves import draw
@@ -71,5 +72,7 @@ def test_the_plot_has_a_line_for_each_side_of_the_merges() -> None:
     assert names == ["a", "b", "mean, merged", "mean, before the merge"]
     assert axes.get_xlabel() == "round" and len(axes.get_lines()) == 6
     few = draw(history, nodes=False)
+    panels = rounds_figure(history.astype({"metric": float, "local_metric": float})).axes
+    assert [len(panel.get_lines()) for panel in panels] == [2, 0]
     assert len(few.get_lines()) == 2
     assert not draw(history.astype({"metric": float, "local_metric": float}), "metric", nodes=False).get_lines()
