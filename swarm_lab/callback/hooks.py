@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -14,7 +14,7 @@ from swarm_lab.callback.arrays import numpy_dtype, spec_of, views_of
 from swarm_lab.callback.errors import ModelChangedError, ModelError
 from swarm_lab.callback.logs import default_logger, failures_logged
 from swarm_lab.callback.messages import Platform, TensorSpec
-from swarm_lab.callback.session import Score, Session
+from swarm_lab.callback.session import Phase, Score, Session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -145,6 +145,17 @@ class ArraysCallback(ABC):
     def on_train_end(self) -> None:
         """Call after the loop: waits for the swarm's end; the model then holds its final one."""
         self._session.end()
+
+    def epochs(self, count: int) -> Iterator[int]:
+        """`for epoch in callback.epochs(count)`: begins, counts epochs, goes on where a killed program was."""
+        if self._session.phase is Phase.NEW:
+            self._session.total_epochs = self._session.total_epochs or count
+            self.on_train_begin()
+        for epoch in range(self._session.resumed_epoch, count):
+            if self.stop_training:
+                return
+            yield epoch
+            self.on_epoch_end(epoch)
 
     def getLoss(self, mergedParams: Arrays) -> tuple[float | None, float | None, int, int]:
         """See `Session.get_loss`: load these arrays, and judge."""
