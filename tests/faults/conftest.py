@@ -18,7 +18,7 @@ def bring_up(tmp_path_factory: pytest.TempPathFactory, need: Callable[..., None]
     made: list[Swarm] = []
 
     def make(name: str, sl: int = 4, **options: Any) -> Patient:
-        swarm = Swarm.up(name, sl=sl, framework="torch", **options)
+        swarm = Swarm.up(name, sl=sl, **{"framework": "torch"} | options)
         made.append(swarm)
         data = tmp_path_factory.mktemp(name)
         for seat in swarm.seats:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from support.patients import Patient, finished
 
 PROGRAM = Path(__file__).parents[1] / "support" / "programs" / "returning.py"
+KERAS = PROGRAM.with_name("returning_keras.py")
 EPOCHS = 6
 _EPOCH = re.compile(r"^epoch (\d+) momentum ([\d.]+)$", re.M)
 
@@ -41,7 +43,7 @@ def epochs(patient: Patient, training: Any, node: str) -> list[tuple[int, float]
 def ended_alike(patient: Patient, training: Any) -> dict[str, Any]:
     last = finished(training, limit=60)
     assert last["state"] == "finished", (last, training.view.failed)
-    assert len(training.view.finished) == 3
+    assert len(training.view.finished) == len(training.nodes)
     assert {end["digest"] for end in training.view.finished.values()} == {last["digest"]}
     assert patient.swarm.verify(training.id).ok
     return last
@@ -96,3 +98,19 @@ def test_checkpoints_cut_in_half_are_named_and_the_model_comes_from_a_peer(patie
     assert "a checkpoint is passed over" in log and any(path.name in log for path in stored)
     left = sorted((folder(patient, training, "sl-3") / "checkpoints").glob("*.safetensors"))
     assert len(left) == 2 and left[-1].name.startswith(f"{training.status.round:06d}-")
+
+
+def test_keras_brings_back_its_epoch_and_its_optimizer(
+    bring_up: Callable[..., Patient], need: Callable[..., None]
+) -> None:
+    need("python:keras", "python:tensorflow")
+    keras = bring_up("keras-returns", sl=2, framework="keras")
+    env = {"EPOCHS": "6", "PAUSE": "0.02"}
+    training = keras.swarm.train(KERAS, data=keras.data, env=env, sync=4, seed=1, min_peers=2)
+    keras.until_round(training, 6)
+    kill_program(keras, training, "sl-1")
+    keras.kill("sl-2")
+    ended_alike(keras, training)
+    for node in ("sl-1", "sl-2"):
+        went_on(epochs(keras, training, node), 6)
+    keras.swarm.down()
