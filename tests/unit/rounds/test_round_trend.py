@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -68,6 +70,15 @@ TABLE = [
 @pytest.mark.parametrize(("losses", "intervals"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_the_rule(losses: list[float], intervals: list[int]) -> None:
     assert [result.next for result in history(*losses)] == intervals
+
+
+def test_the_documented_examples() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "adaptive-sync.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([\d., unkow]+) \| ([\d, ]+) \|$", page, re.MULTILINE)
+    assert len(rows) == 5
+    for means, intervals in rows:
+        losses = [NAN if word == "unknown" else float(word) for word in means.split(", ")]
+        assert ", ".join(str(result.next) for result in history(*losses)) == intervals
 
 
 @pytest.mark.parametrize(
