@@ -39,6 +39,8 @@ class TorchState:
         for one in schedulers:
             if not (hasattr(one, "state_dict") and hasattr(one, "load_state_dict")):
                 raise CallbackArgumentError(f"scheduler must be one of torch.optim.lr_scheduler, not {one!r}")
+        if schedulers and not optimizers:
+            raise CallbackArgumentError("scheduler needs optimizer as well: the rates that it set are there")
         return cls(optimizers, schedulers)
 
     def __bool__(self) -> bool:

@@ -138,6 +138,31 @@ async def test_a_failure_of_rank_0_reaches_the_others(train):
     assert "rank 0 failed in on_batch_end()" in trained.text and "rank 1 left with 1" in trained.text
 
 
+async def test_all_ranks_go_on_after_a_restart(train, tmp_path):
+    """The epoch and the optimizer's state of rank 0 are those of every rank."""
+    places = tmp_path / "state"
+    kill = f"""
+            mark()
+            if i == 3 and rank == 0:
+                while not os.path.exists(os.path.join({str(places)!r}, f"place-{{epoch + 1:09d}}.safetensors")): pass
+            dist.barrier()
+            if epoch == 1 and i == 1 and rank == 0: os.kill(os.getpid(), 9)
+"""
+    variables = {"SWARM_STATE_DIR": str(places)}
+    first = await train(WORKER.replace("\n            mark()\n", kill) + MAIN, interval=4, variables=variables)
+    assert first.exit.code == -9
+    seen = "if not marks: mark(); torch.save(bits(opt.state[net[0].weight]), f'state{rank}.pt')"
+    again = WORKER.replace("if not marks: mark()", seen)
+    second = await train(again + MAIN, interval=4, variables=variables, resume={"start": 2, "round": 1})
+    assert second.exit.error is None, second.text
+    one, other = ranks(second)
+    assert one["epoch"] == other["epoch"] == 1 and len(one["marks"]) == len(other["marks"]) == 10
+    assert one["step"] == other["step"] == [12.0] * 6  # four came back; epochs 0 and 1 were done
+    folder = second.program.spec.directory
+    state = [torch.load(folder / f"state{rank}.pt") for rank in (0, 1)]
+    assert same(*state) and {"exp_avg", "exp_avg_sq", "step"} <= state[0].keys()
+
+
 async def test_loopback_needs_no_ranks(train):
     trained = await train(WORKER + "os.environ['SWARM_LOOPBACK'] = 'true'\n" + MAIN, hello=False)
     first, second = ranks(trained)
