@@ -194,6 +194,19 @@ async def test_a_reset_training_starts_over() -> None:
     assert len((await watched.view(None)).results) == 1
 
 
+async def test_a_resumed_training_forgets_who_left_and_keeps_its_rounds() -> None:
+    chain, _ = with_rounds("a", 2)
+    chain.add(member_log("Left", ["string"], ["SWL-1"]))
+    chain.add(member_log("Removed", ["string", "address"], ["lied", KEYS[1].address], KEYS[2]))
+    watched = watch(chain)
+    assert (await watched.view(None)).left == {KEYS[0].address: "SWL-1"}
+    topics = [load("Rounds").topic("Resumed"), "0x" + TRAINING]
+    data = "0x" + encode(["uint64", "address"], [2, KEYS[1].address]).hex()
+    chain.add({"topics": topics, "data": data, "transactionHash": "0x"})
+    view = await watched.view(None)
+    assert view.left == {} and view.removed.keys() == {KEYS[2].address} and len(view.results) == 2
+
+
 def spoil(kind: str) -> dict[str, Any]:
     """A commit as an SN might invent it."""
     if kind == "a vote is forged":

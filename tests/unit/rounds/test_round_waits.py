@@ -43,6 +43,9 @@ def test_a_program_that_fails_leaves_and_goes_on_serving(bench: Bench) -> None:
     bench.view = replace(bench.view, left={ME: "SWL-PROGRAM"})
     bench.tick(2.1)
     assert not bench.take(e.Leave)
+    bench.view = replace(bench.view, left={})  # the training was resumed: another start of this node takes part
+    bench.tick(2.1)
+    assert not bench.take(e.Leave)
     assert not bench.take(e.Fail)
 
 
