@@ -18,6 +18,7 @@ IDS: dict[str, str] = {
     "CB-05": "`trainingContract=None`",
     "CB-06": "Failures are logged as errors and raised as `SwarmError`",
     "CB-07": "Old programs: `from swarm import SwarmCallback`, snake_case",
+    "CB-08": "scikit-learn: estimators with `partial_fit`",
     "CB-10": "`syncFrequency`: what `int()` takes, above zero",
     "CB-11": "`minPeers`: what `int()` takes, above zero",
     "CB-12": "`trainingContract` and its default",
@@ -74,6 +75,37 @@ IDS: dict[str, str] = {
     "CB-75": "Another framework: five methods",
     "CB-76": "One platform, program and set of parameters a swarm",
     "CB-77": "Nodes with and without a GPU in one swarm",
+    "CB-80": "Defect there: integer buffers without a dimension break the load",
+    "CB-81": "Defect there: bfloat16 cannot travel",
+    "CB-82": "Defect there: integers and doubles come back as float32",
+    "CB-83": "Defect there: adapters are sent and never loaded",
+    "CB-84": "Defect there: with adapters the whole model travels",
+    "CB-85": "Defect there: Hugging Face with validation data ends in an error",
+    "CB-86": "Defect there: loss and metric do not follow the model to the GPU",
+    "CB-87": "Defect there: noise in the log at DEBUG",
+    "CB-88": "Defect there: two weights of one name are one",
+    "CB-89": "Defect there: tensors whose names differ are left out in silence",
+    "CB-90": "Defect there: a sync leaves the model in evaluation mode",
+    "LC-40": "A finished node goes on with the weights that it ended with",
+    "LC-41": "A finished node takes merged weights and gives them back",
+    "LC-42": "A finished node goes on without a weight",
+    "LC-43": "When the training is over, and what a slower node gets",
+    "LC-44": "One final model on all nodes",
+    "LC-50": "Merging by the weighted mean",
+    "LC-51": "Merging by the weighted median of each coordinate",
+    "LC-52": "Merging by the geometric median",
+    "LC-60": "Weights of nodes in all methods",
+    "LC-61": "Peers needed and peers assigned",
+    "LC-62": "Several trainings beside each other",
+    "LC-63": "A node that joins late starts from the merged model",
+    "LC-70": "A node that comes back after it was away",
+}
+# In one sentence what several tests show, each a part; for all others the marks' own words stand.
+DIFFERENT: dict[str, str] = {
+    "CB-03": "an unknown argument is refused, with the nearest known name",
+    "CB-61": "at calls N, 2N, 3N; with `SWARM_SYNC_CADENCE=hpe` at N+1, then after every N",
+    "CB-68": "no node is too slow: all stop, and every one has the final model",
+    "CB-70": "the loops of all frameworks stop, and all nodes end with one model",
 }
 
 
@@ -114,10 +146,11 @@ def page() -> str:
         "| ID | What | Here | Tests |",
         "|---|---|---|---|",
     ]
-    for id_ in sorted({*IDS, *tests}):
-        own = tests.get(id_, [])
-        how = "; ".join(dict.fromkeys(one.different for one in own if one.different))
-        here = f"different: {how}" if how else "the same" if own else "not shown"
+    for id_ in sorted(tests):
+        own = tests[id_]
+        words = dict.fromkeys(one.different for one in own if one.different)
+        how = words and DIFFERENT.get(id_, "; ".join(words))
+        here = f"different: {how}" if how else "the same"
         names = ", ".join(f"`{name}`" for name in dict.fromkeys(one.test for one in own))
         lines.append(f"| {id_} | {IDS.get(id_, '')} | {here} | {names} |")
     return "\n".join(lines) + "\n"

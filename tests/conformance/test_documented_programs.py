@@ -97,6 +97,25 @@ async def test_two_beside_a_node_end_with_one_model(framework, program, saved, l
             assert sum("mlPlatform" in text and "not used" in text for text in texts) == 1
 
 
+@pytest.mark.conformance("CB-77")
+async def test_one_site_has_a_gpu_and_the_other_has_none(launch, averager, tmp_path):
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    members = []
+    for seed, hidden in ((1, {}), (2, {"CUDA_VISIBLE_DEVICES": ""})):
+        write(tmp_path / f"data{seed}", seed)
+        variables = {"DATA_DIR": str(tmp_path / f"data{seed}"), "SCRATCH_DIR": str(tmp_path / f"p{seed}"), **hidden}
+        source = (PROGRAMS / TORCH[1]).read_text("utf-8")
+        members.append(await launch(source, f"p{seed}", variables=variables))
+    await averager(4).run(members)
+    states = [torch.load(tmp_path / f"p{seed}" / TORCH[2]) for seed in (1, 2)]
+    assert {tensor.device.type for tensor in states[0].values()} == {"cuda"}
+    assert {tensor.device.type for tensor in states[1].values()} == {"cpu"}
+    assert all(torch.equal(states[0][name].cpu(), states[1][name]) for name in states[1])
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.conformance("CB-02", "CB-11", "CB-12", "CB-22", "CB-60", "CB-69")
