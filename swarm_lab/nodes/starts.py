@@ -12,6 +12,7 @@ from swarm_lab.facts.state import write_json
 FRUITLESS = 4  # starts in a row that gave no round, after which the program is given up
 SHORT = 10  # starts in a row that lived shorter than `SHORT_S`, rounds or not: it dies of itself
 SHORT_S = 10.0
+_ACCIDENTS = 3  # so many short starts with rounds may be kills from outside
 _LONGEST_PAUSE_S = 16.0
 
 
@@ -43,7 +44,8 @@ class Starts:
         self._short = self._short + 1 if self._clock() - self._began < SHORT_S else 0
         if self._fruitless >= FRUITLESS or self._short >= SHORT:
             return None
-        return min(_LONGEST_PAUSE_S, 2.0 ** (self._short - 2)) if self._short > 1 else 0.0
+        bad = max(min(self._fruitless, self._short), self._short - _ACCIDENTS)
+        return min(_LONGEST_PAUSE_S, 2.0 ** (bad - 2)) if bad > 1 else 0.0
 
 
 def resume_of(start: int, round_: int) -> dict[str, int]:

@@ -59,7 +59,7 @@ def test_who_lives_long_comes_back_at_once_but_not_for_ever_without_a_round(tmp_
 def test_who_dies_soon_after_each_round_is_no_storm_and_ends(tmp_path: Path) -> None:
     clock = Clock()
     pauses = deaths(Starts(tmp_path, clock), clock, 1, SHORT)
-    assert pauses == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0, 16.0, 16.0, None]
+    assert pauses == [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 4.0, 8.0, 16.0, None]
 
 
 def test_only_a_return_is_told_where_it_goes_on() -> None:
