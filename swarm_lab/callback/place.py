@@ -43,6 +43,7 @@ class Places:
         self._log = log
         self._writing: threading.Thread | None = None
         self._told = False
+        self.first = 0  # what a caller whose numbers begin anew adds to them
 
     @classmethod
     def at(cls, folder: str | None, log: logging.Logger) -> Places:

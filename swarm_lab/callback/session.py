@@ -112,6 +112,7 @@ class Session:
         self._local: Score = (None, None)  # of the contribution
         self._left = 0
         self._interval = 0
+        self._begun_with = 0  # the number of the model that this start of the program began with
         self._looked = 0.0
         self._moved_on = False
         self._idle_batches = 0  # done after the swarm's end: they have no part in the model
@@ -152,6 +153,8 @@ class Session:
         # The existing product counts from the call after the first sync point, once.
         self._left += self._environment.get(CADENCE, "").lower() == "hpe"
         if welcome.resume and self.phase is Phase.TRAINING:
+            # The node numbers the models of this start; places must go on after those of the last one.
+            self._places.first = welcome.resume.get("round", 0) - self._begun_with
             self._return(welcome.resume.get("round", 0))
 
     @logged
@@ -274,7 +277,7 @@ class Session:
 
     def _here(self, round_: int) -> Place:
         state = self._model.state() if isinstance(self._model, Keeper) else None
-        return Place(round_, self.batches, self.epochs, *(state or ({}, {})))
+        return Place(self._places.first + round_, self.batches, self.epochs, *(state or ({}, {})))
 
     def _greet(self, layout: tuple[TensorSpec, ...]) -> Welcome:
         hello = Hello(
@@ -330,6 +333,8 @@ class Session:
         answer = self._answer()
         if not isinstance(answer, Release):
             raise LinkError(f"the node answered a sync with {answer.kind}")
+        if reason == "begin":
+            self._begun_with = answer.round
         if answer.model:
             self._model.load(self._segment.merged)
             self.rounds += reason in ("interval", "attention")

@@ -50,6 +50,20 @@ async def serve(member, kill_at: int | None, first: int = 0, **welcome) -> None:
             return
 
 
+async def test_a_third_start_goes_on_after_the_second_whatever_numbers_its_node_gives(launch, tmp_path):
+    variables = {"SWARM_STATE_DIR": str(tmp_path / "state"), "KNOWN": "1", "EPOCHS": "1"}
+    for name, kill_at, resume in (
+        ("p1", 4, {}),
+        ("p2", 3, {"start": 2, "round": 9}),
+        ("p3", None, {"start": 3, "round": 14}),
+    ):
+        member = await launch(BOX + KEEPER, name, framework="", variables=variables)
+        await serve(member, kill_at, resume=resume)
+    # Each start's models are numbered from 0: the places are 1 and 2 of the first start, 10 of the second.
+    assert said(member, "restored") == ["restored [2.0, 2.0] {'kind': 'sgd'}"]
+    assert max(path.name for path in (tmp_path / "state").iterdir()) > "place-000000014.safetensors"
+
+
 async def twice(launch, folder: Path, known: str, epochs: str):
     """A first start that is killed in its second epoch, and a second one that is served to its end."""
     variables = {"SWARM_STATE_DIR": str(folder), "KNOWN": known, "EPOCHS": epochs}
