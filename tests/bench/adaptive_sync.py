@@ -1,6 +1,6 @@
 """What adaptive sync saves: digits on four nodes with skewed labels, trained with and without it.
 
-    python tests/bench/adaptive_sync.py [--sync 10] [--batches 600] [--seeds 3] [--plot FILE.png]
+    python tests/bench/adaptive_sync.py [--sync 10] [--batches 600] [--seeds 3] [--early-stopping N] [--plot FILE.png]
 
 Machines, drivers, signatures, merges and training are real; ledger and wire are in memory, so that every byte that a
 node sends to a peer can be counted: messages as they are encoded, and models. Prints a table and one JSON object.
@@ -114,15 +114,16 @@ def judge(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[float, fl
         return float(nn.functional.cross_entropy(out, y)), float((out.argmax(1) == y).float().mean())
 
 
-async def train(split: Split, seed: int, sync: int, batches: int, adaptive: bool) -> dict[str, Any]:
+async def train(split: Split, seed: int, options: argparse.Namespace, adaptive: bool) -> dict[str, Any]:
     """One training; its figures."""
     with tempfile.TemporaryDirectory() as folder:
         nodes = sorted(path for path in split.nodes.iterdir() if path.is_dir())
-        programs = [Digits(path, batches, 100 * seed + number) for number, path in enumerate(nodes)]
+        programs = [Digits(path, options.batches, 100 * seed + number) for number, path in enumerate(nodes)]
         arrays = {name: tensor.numpy() for name, tensor in programs[0].model.state_dict().items()}
         lab.LAYOUT = Layout.from_arrays(arrays)
         lab.Node = Counted  # type: ignore[misc]
-        swarm = lab.Swarm(Path(folder), programs, min_peers=4, sync=sync, adaptive=adaptive, grace=20.0)
+        rules = {"min_peers": 4, "sync": options.sync, "grace": 20.0, "early_stopping": options.early_stopping}
+        swarm = lab.Swarm(Path(folder), programs, adaptive=adaptive, **rules)
         began = time.perf_counter()
         await asyncio.gather(*(node.start() for node in swarm.nodes))
         try:
@@ -136,6 +137,7 @@ async def train(split: Split, seed: int, sync: int, batches: int, adaptive: bool
         "adaptive": adaptive,
         "seed": seed,
         "rounds": len(results),
+        "batches": programs[0].done_batches,
         "model_bytes": lab.LAYOUT.nbytes,
         "sent_bytes_per_node": round(sum(node.models + node.messages for node in counted) / len(counted)),
         "loss": round(loss, 4),
@@ -148,17 +150,19 @@ async def train(split: Split, seed: int, sync: int, batches: int, adaptive: bool
 
 def table(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Print the runs; returns their means and the ratio."""
-    print(f"{'seed':>4} {'sync':<10}{'rounds':>7}{'KiB sent a node':>17}{'accuracy':>10}{'loss':>8}{'s':>7}")
+    print(
+        f"{'seed':>4} {'sync':<10}{'batches':>8}{'rounds':>8}{'KiB sent a node':>17}{'accuracy':>10}{'loss':>8}{'s':>7}"
+    )
     for run in runs:
         way = "adaptive" if run["adaptive"] else "fixed"
         print(
-            f"{run['seed']:>4} {way:<10}{run['rounds']:>7}{run['sent_bytes_per_node'] / 1024:>17.1f}"
+            f"{run['seed']:>4} {way:<10}{run['batches']:>8}{run['rounds']:>8}{run['sent_bytes_per_node'] / 1024:>17.1f}"
             f"{run['accuracy']:>10.4f}{run['loss']:>8.4f}{run['seconds']:>7}"
         )
     means = {
         way: {
             key: float(np.mean([run[key] for run in runs if run["adaptive"] is adaptive]))
-            for key in ("rounds", "sent_bytes_per_node", "accuracy", "loss")
+            for key in ("batches", "rounds", "sent_bytes_per_node", "accuracy", "loss")
         }
         for way, adaptive in (("fixed", False), ("adaptive", True))
     }
@@ -193,6 +197,7 @@ def main() -> None:
     parser.add_argument("--sync", type=int, default=10)
     parser.add_argument("--batches", type=int, default=600)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--early-stopping", type=int, default=0)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -201,12 +206,12 @@ def main() -> None:
         for seed in range(options.seeds):
             split = prepare("digits", Path(folder) / str(seed), seed=seed)
             for adaptive in (False, True):
-                runs.append(asyncio.run(train(split, seed, options.sync, options.batches, adaptive)))
+                runs.append(asyncio.run(train(split, seed, options, adaptive)))
     figures = table(runs)
     if options.plot is not None:
         plot(runs, options.plot)
-    figures |= {"sync": options.sync, "batches": options.batches, "seeds": options.seeds, "cpus": os.cpu_count()}
-    print(json.dumps({**figures, "runs": runs}))
+    asked = {name: value for name, value in vars(options).items() if name != "plot"}
+    print(json.dumps({**asked, **figures, "cpus": os.cpu_count(), "runs": runs}))
 
 
 if __name__ == "__main__":
