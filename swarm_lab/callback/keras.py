@@ -97,10 +97,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
         if self._late:
             self._late = False
             self._begin()
-            if self.resumed_epoch:
-                self.logger.warning(
-                    "the model was built too late to go on at epoch %d: give it an Input", self.resumed_epoch
-                )
+            if epoch := self._keras_model.resumed_epoch or self._session.place_epoch:
+                self.logger.warning("the model was built too late to go on at epoch %d: give it an Input", epoch)
         loss = (logs or {}).get("loss")
         self._session.batch(self._new_steps(batch), None if loss is None else float(loss))
         self._stop_if_over()

@@ -164,7 +164,7 @@ def _check_arrays(data: tuple[Any, ...] | list[Any]) -> None:
 @contextmanager
 def _undisturbed(model: Any) -> Iterator[None]:
     # `evaluate` resets the metrics, which in the middle of an epoch are the running ones of `fit`.
-    kept = [(variable, np.array(keras.ops.convert_to_numpy(variable.value))) for variable in model.metrics_variables]
+    kept = [(variable, np.array(variable.numpy())) for variable in model.metrics_variables]
     try:
         with _torch_undisturbed(model) if keras.backend.backend() == "torch" else nullcontext():
             yield

@@ -194,7 +194,7 @@ def _dtype(variable: Any) -> np.dtype[Any]:
 
 
 def _numbers(variable: Any) -> Any:
-    return keras.ops.convert_to_numpy(variable.value)
+    return variable.numpy()  # of whatever device or replicas, where ops.convert_to_numpy knows tensors only
 
 
 def _copy(variable: Any) -> NDArray[Any]:

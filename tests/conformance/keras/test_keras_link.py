@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.keras_node import Answer, Parked, keep
+from support.keras_node import Answer, Node, Parked, filled, keep
 
+from swarm_lab.nodes.launching import start_cold
 from swarm_lab.rounds.layout import Layout
+from swarm_lab.rounds.model_file import write_model
 
 EVERY = """
     DTYPES = ("float64 float32 float16 bfloat16 int64 int32 int16 int8 uint64 uint32 uint16 uint8 bool").split()
@@ -250,3 +252,55 @@ async def test_a_program_without_a_swarm_trains_alone(train):
     """
     trained = await train(source)
     assert trained.facts("epochs") == [2, 2] and trained.facts("stopped") == [False, False]
+
+
+async def test_keras_on_pytorch_is_a_keras_program(tmp_path):
+    node = Node(tmp_path, start_cold)
+    source = """
+        model = net(optimizer="adam")
+        cb = SwarmCallback(3, val_data=(X, Y), model=model)
+        model.fit(X, Y, batch_size=8, epochs=2, verbose=0, callbacks=[cb, Watch()])
+        tell(end=first(model), backend=keras.backend.backend())
+    """
+
+    def give(parked: Parked) -> Answer:
+        return Answer(filled(parked.layout, 0.5 + parked.number), finished=parked.sync.reason == "end")
+
+    try:
+        trained = await node.train(source, give, interval=3, variables={"KERAS_BACKEND": "torch"})
+    finally:
+        await node.close()
+    assert trained.exit.error is None, trained.exit.error
+    assert trained.syncs == [("begin", 0), ("interval", 3), ("interval", 6), ("end", 8)]
+    assert trained.facts("begin") == [0.5] and trained.facts("end") == [3.5]
+    assert trained.facts("backend") == ["torch"]
+    assert trained.parked[1].sync.local_loss is not None
+
+
+async def test_the_swarms_file_loads_by_the_programs_own_paths(train, tmp_path):
+    source = """
+        from safetensors.numpy import load_file
+        model = net()
+        cb = SwarmCallback(4)
+        model.fit(X, Y, verbose=0, callbacks=[cb])
+        tell(weights=[float(np.sum(weight)) for weight in model.get_weights()])
+        write = os.environ["FILE"]
+        keras.utils.clear_session()
+        again = net()
+        found = load_file(write)
+        for variable in again.weights:
+            variable.assign(found.pop(variable.path))
+        tell(left=len(found), weights=[float(np.sum(weight)) for weight in again.get_weights()])
+    """
+    path = tmp_path / "model.safetensors"
+
+    def give(parked: Parked) -> Answer:
+        model = bytearray(np.random.default_rng(4).random(parked.layout.nbytes // 4, "float32").tobytes())
+        if parked.sync.reason == "end":
+            write_model(path, parked.layout, model, {})
+        return Answer(model, finished=parked.sync.reason == "end")
+
+    trained = await train(source, give, variables={"FILE": str(path)})
+    assert trained.exit.error is None, trained.exit.error
+    assert trained.facts("left") == [0]
+    assert trained.facts("weights")[0] == trained.facts("weights")[1]
