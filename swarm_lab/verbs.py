@@ -120,7 +120,7 @@ def _names(nodes: str | None) -> tuple[str, ...]:
 def watch(training: Training, out: Out) -> o.Record:
     """Pass on a training's events until its end; raises `TrainingFailed` unless every node finished alike."""
     last: Mapping[str, Any] | None = None
-    for event in training.events():
+    for event in training.events(training.since):
         out.event(event)
         last = event
     if last is None:

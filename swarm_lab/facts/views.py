@@ -137,7 +137,7 @@ def _joined(view: TrainingView, event: Mapping[str, Any]) -> None:
 def _resumed(view: TrainingView, event: Mapping[str, Any]) -> None:
     """Those that come back have neither finished nor failed; of a training that was over, the others are out of it."""
     nodes = [str(node) for node in event.get("nodes", [])]
-    if view.over:
+    if view.over or not view.nodes:
         view.nodes, view.stop_asked = nodes, False
         view.state, view.ended, view.model, view.model_digest = "queued", None, None, None
     view.resumed += 1

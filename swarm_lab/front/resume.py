@@ -31,7 +31,7 @@ def resume_training(training: Training, given: Mapping[str, Any], say: Say) -> T
     `StillTraining`, `OtherThanBefore`, and `Refused` when too few seats can go on.
     """
     paths, view = training.paths, training.view
-    _same(training, given)
+    check_same(training, given)
     with Operator(paths, training.facts) as operator:
         info, rounds, _ = operator.training(training.id)
         if info.state == "finished" or (rounds and rounds[-1].certificate.result.end) or view.state == "stopped":
@@ -42,9 +42,9 @@ def resume_training(training: Training, given: Mapping[str, Any], say: Say) -> T
             say(f"{training.id} goes on by itself since the swarm came up; following it")
             return training
         nodes = _willing(training, operator, say)
-        _go_on(training, operator, nodes, len(rounds))
+        since = _go_on(training, operator, nodes, len(rounds))
     say(f"training {training.id} goes on after round {len(rounds)} on {', '.join(nodes)}")
-    return training
+    return Training(paths, training.facts, training.id, since)
 
 
 def _willing(training: Training, operator: Operator, say: Say) -> list[str]:
@@ -64,10 +64,10 @@ def _willing(training: Training, operator: Operator, say: Say) -> list[str]:
     return able
 
 
-def _go_on(training: Training, operator: Operator, nodes: Sequence[str], round_: int) -> None:
-    """The fact first: a node that starts at once writes its own after it."""
+def _go_on(training: Training, operator: Operator, nodes: Sequence[str], round_: int) -> int:
+    """The fact first: a node that starts at once writes its own after it. Returns the number of the event before it."""
     log = EventLog(training.paths.root)
-    log.append("training_resumed", training=training.id, nodes=list(nodes), round=round_)
+    fact = log.append("training_resumed", training=training.id, nodes=list(nodes), round=round_)
     try:
         operator.resume(training.id)
     except SwarmLabError as error:
@@ -76,6 +76,7 @@ def _go_on(training: Training, operator: Operator, nodes: Sequence[str], round_:
             log.append("node_failed", training=training.id, node=node, code=error.code, message=message)
         conclude(training.paths.root, training.id)
         raise
+    return (fact or 1) - 1
 
 
 def _came_back(training: Training) -> bool:
@@ -100,7 +101,7 @@ def _ended(view: TrainingView) -> str:
 # --- the same as before --------------------------------------------------------------------------------------
 
 
-def _same(training: Training, given: Mapping[str, Any]) -> None:
+def check_same(training: Training, given: Mapping[str, Any]) -> None:
     """Raise `OtherThanBefore` for the first option that is not what the training was started with."""
     found = {node: Stage(training.paths.node(node) / "trainings").request(training.id) for node in training.view.nodes}
     requests = {node: request for node, request in found.items() if request is not None}

@@ -26,12 +26,13 @@ _CHECK_S = 2.0
 
 
 class Training:
-    """A training of a swarm, running or over."""
+    """A training of a swarm, running or over. `since`: number of the event after which this handle took it up."""
 
-    def __init__(self, paths: SwarmPaths, facts: SwarmFacts, id: str) -> None:
+    def __init__(self, paths: SwarmPaths, facts: SwarmFacts, id: str, since: int = 0) -> None:
         self.paths = paths
         self.facts = facts
         self.id = id
+        self.since = since
 
     def __repr__(self) -> str:
         status = self.status
