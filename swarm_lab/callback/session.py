@@ -106,7 +106,7 @@ class Session:
         self.phase = Phase.NEW
         self._place: Place | None = None
         self._start_round: int | None = None  # of the model that a program which was started again began with
-        self._thread = 0
+        self._thread = self._pid = 0
         self._loss = UNKNOWN
         self._score: Score = (None, None)  # of the merged model loaded last
         self._local: Score = (None, None)  # of the contribution
@@ -136,7 +136,7 @@ class Session:
         """Connect, say hello, and start from the model that the swarm starts from."""
         if self.phase is not Phase.NEW:
             raise CallOrderError("on_train_begin() was called a second time")
-        self._thread = threading.get_ident()
+        self._thread, self._pid = threading.get_ident(), os.getpid()
         self.warn_about_epochs()
         if self.loopback:
             self.phase = Phase.TRAINING
@@ -354,10 +354,13 @@ class Session:
             raise CallOrderError(f"{call} was called after on_train_end()")
 
     def _check_thread(self) -> None:
-        if threading.get_ident() != self._thread:
-            self._wrong_thread()
+        # A forked child has the same thread by number, and the same shared memory.
+        if threading.get_ident() != self._thread or os.getpid() != self._pid:
+            self._wrong_caller()
 
-    def _wrong_thread(self) -> NoReturn:
+    def _wrong_caller(self) -> NoReturn:
+        if os.getpid() != self._pid:
+            raise WrongCallerError(f"process {os.getpid()} used the callback of process {self._pid}")
         raise WrongCallerError(
             f"thread {threading.current_thread().name!r} called a method of the callback that another thread began"
         )
