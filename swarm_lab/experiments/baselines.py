@@ -45,6 +45,8 @@ def run_alone(program: Path | str, data: Path | str, *, seed: int = 0, **variabl
             SCRATCH_DIR=scratch,
             SWARM_SEED=str(seed),
             SWARM_LOOPBACK="true",
+            # As seats have it: what TensorFlow says of the CPU would stand in the cell's output.
+            TF_CPP_MIN_LOG_LEVEL=os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
             **variables,
         ),
         _one_thread(),

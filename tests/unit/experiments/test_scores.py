@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from swarm_lab.experiments.figures import comparison_figure
 from swarm_lab.experiments.scores import Score, Scores, score, with_parameters
 
 
@@ -39,6 +40,27 @@ def test_swarm_may_be_two_points_below_the_best_single_node(swarm: float, fails:
     assert bool(found) is fails
     if fails:
         assert found["digits"] == "digits: the swarm has 0.779, but sl-1 alone has 0.800"
+
+
+def test_measures_of_ones_own_and_a_single_seed() -> None:
+    scores = Scores()
+    for way, value in (("sl-1", 0.6), ("swarm by rows", 0.7), ("swarm", 0.59), ("central", 0.8)):
+        scores.add("frauds", way, 0, {"average precision": value, "AUC": 1 - value})
+    assert scores.measures == ["average precision", "AUC"]
+    assert scores.table().loc[("frauds", "swarm"), "average precision"] == "0.590"
+    assert scores.last("sl-1") == 0.6 and scores.last("sl-1", "AUC") == pytest.approx(0.4)
+    assert scores.shortfalls() == {}, "another way of a swarm is no single node, and the first measure decides"
+    assert Scores.of(scores.frame().to_dict("records")).measures == scores.measures
+    with pytest.raises(ValueError, match="late was measured by accuracy, the others by average precision, AUC"):
+        scores.add("frauds", "late", 0, {"accuracy": 1.0})
+
+
+def test_a_panel_for_each_measure_and_a_bar_for_each_way() -> None:
+    figure = comparison_figure(_scores(0.9), "accuracy", "auc")
+    assert [axes.get_ylabel() for axes in figure.axes] == ["accuracy on common test rows", "auc on common test rows"]
+    names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert names == ["sl-1\nalone", "sl-2\nalone", "swarm", "central"]
+    assert len(comparison_figure(_scores(0.9)).axes) == 1
 
 
 def _scores(swarm: float) -> Scores:
