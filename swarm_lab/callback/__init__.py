@@ -57,7 +57,7 @@ class SwarmCallback(metaclass=_Either):
     - `node_weightage` (`nodeWeightage`): weight in the merge, 1 to 100
     - `merge_method` (`mergeMethod`): mean, coordmedian, geomedian
     - `checkin_model_on_train_end` (`checkinModelOnTrainEnd`): snapshot, active, inactive
-    - `early_stopping`: end after that many rounds without a better mean validation loss; 0 = never
+    - `early_stopping` (`earlyStopping`): end after that many rounds without a better mean validation loss; 0 = never
     - `optimizer`, `scheduler`: torch: one or several, so that their state comes back after a restart; Keras: the
       optimizer of a loop of your own (the compiled one is known)
     - `parameters`: torch, Keras: `all`, or `trainable` to send only what is trained (LoRA); the rest stays local

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,10 @@ def test_the_class_documents_every_argument():
     for known in ARGUMENTS:
         assert f"`{known.name}`" in SwarmCallback.__doc__ or known.name == "model"
     assert read_arguments({"logger": logging.getLogger("x")}, "torch")
+
+
+def test_the_page_has_every_argument_of_torch_and_keras():
+    page = (Path(__file__).parents[3] / "docs" / "callback.md").read_text("utf-8")
+    for known in ARGUMENTS:
+        if {"torch", "keras"} & set(known.platforms):
+            assert f"`{known.name}`" in page and all(f"`{other}`" in page for other in known.others[:1]), known.name
