@@ -228,7 +228,7 @@ def test_the_optimizer_goes_on_where_it_was(kind, policy):
         model = keras.Sequential([L.Input((4,)), L.Dense(3), L.BatchNormalization(), L.Dense(2, "softmax")])
         keras.config.set_dtype_policy("float32")
         optimizer = keras.optimizers.Adam(0.1, gradient_accumulation_steps=2) if kind == "accumulate" else kind
-        model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=False)
+        model.compile(optimizer, "sparse_categorical_crossentropy", run_eagerly=True)
         return model
 
     def steps(model, count):
