@@ -45,11 +45,10 @@ def run_alone(program: Path | str, data: Path | str, *, seed: int = 0, **variabl
             SCRATCH_DIR=scratch,
             SWARM_SEED=str(seed),
             SWARM_LOOPBACK="true",
-            # As seats have it: what TensorFlow says of the CPU would stand in the cell's output.
-            TF_CPP_MIN_LOG_LEVEL=os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
             **variables,
         ),
         _one_thread(),
+        _no_native_log(),
         contextlib.redirect_stdout(io.StringIO()),
         warnings.catch_warnings(),
     ):
@@ -71,6 +70,20 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _no_native_log() -> Iterator[None]:
+    """TensorFlow writes past Python what it thinks of the CPU, and in a notebook that would stand in the cell."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextlib.contextmanager
