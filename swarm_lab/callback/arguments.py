@@ -167,6 +167,11 @@ def _nearest(spelling: str, names: list[str]) -> str | None:
     return min(folded[near[0]], key=lambda name: ("_" in name) != ("_" in spelling)) if near else None
 
 
+def is_known(spelling: str) -> bool:
+    """Whether an argument of any platform has this name."""
+    return spelling in _BY_SPELLING or spelling in _TF1
+
+
 def sent_arguments(values: Mapping[str, Any]) -> dict[str, Argument]:
     """Those of the checked arguments that the node has to know."""
     return {known.name: values[known.name] for known in ARGUMENTS if known.sent and known.name in values}

@@ -98,6 +98,7 @@ class Session:
         self._environment = os.environ if environment is None else environment
         self.loopback = self._environment.get("SWARM_LOOPBACK", "").lower() == "true"
         self.stop_training = False
+        self.heeds_node = True  # whether it syncs at this batch if the node asks for it
         self.batches = 0
         self.epochs = 0
         self.rounds = 0
@@ -110,6 +111,7 @@ class Session:
         self._loss = UNKNOWN
         self._score: Score = (None, None)  # of the merged model loaded last
         self._local: Score = (None, None)  # of the contribution
+        self._judged = -1  # the batches done when the score was measured
         self._left = 0
         self._interval = 0
         self._begun_with = 0  # the number of the model that this start of the program began with
@@ -157,6 +159,11 @@ class Session:
             self._places.first = welcome.resume.get("round", 0) - self._begun_with
             self._return(welcome.resume.get("round", 0))
 
+    @property
+    def left(self) -> int:
+        """Batches until the next sync that is due by itself."""
+        return self._left
+
     @logged
     def batch(self, steps: int = 1, loss: float | None = None) -> None:
         """Count `steps` optimiser steps; come to a sync point when one is due or the node asks for it."""
@@ -177,7 +184,7 @@ class Session:
         now = self._segment.tick(self.batches, self._loss)
         if self._left <= 0:
             self._sync("interval")
-        elif self._segment.attention:
+        elif self.heeds_node and self._segment.attention:
             self._sync("attention")
         elif now - self._looked > LOOK_EVERY:
             self._looked = now
@@ -318,7 +325,8 @@ class Session:
 
     def _close(self) -> None:
         self._model.store(self._segment.contribution)
-        self._local = _finite(self._model.evaluate())
+        # A merged model that no batch has changed since it was judged is not judged again.
+        self._local = self._score if self._judged == self.batches else _finite(self._model.evaluate())
         fresh = True
         while self.phase is Phase.TRAINING:
             self._park("end", fresh=fresh)
@@ -343,6 +351,7 @@ class Session:
             self.stop_training = True
         elif answer.model:
             self._score = _finite(self._model.evaluate())
+            self._judged = self.batches
             if reason in ("interval", "attention"):
                 self._places.keep(lambda: self._here(answer.round))
         return answer

@@ -51,16 +51,16 @@ async def test_the_node_sets_each_next_interval(launch):
 
 @pytest.mark.conformance("CB-63", "CB-64", "CB-14")
 async def test_a_sync_holds_the_loop_and_the_judged_model_is_the_one_that_trains_on(launch):
-    member = await launch(BOX + "train(Box(3, 1, adsValData=0), 3)", framework="")
+    member = await launch(BOX + "train(Box(3, 1, adsValData=0), 4)", framework="")
     await drive(member, merged(5), merged(7), merged(9, finished=True))
     lines = [text for _, text in member.lines if text.startswith(("load", "score", "final"))]
     assert lines == [
         *["load 5.0", "score 5.0"],  # the start
         *["score 8.0", "load 7.0", "score 7.0"],  # three batches later: the local model, then the merged one
-        *["score 7.0", "load 9.0", "score 9.0", "final 9.0"],
+        *["score 8.0", "load 9.0", "score 9.0", "final 9.0"],
     ]
     assert [(sync.local_loss, sync.local_metric, sync.loss) for sync in member.syncs] == [
-        (None, None, None), (8.0, 4.0, 5.0), (7.0, 3.5, 7.0),
+        (None, None, None), (8.0, 4.0, 5.0), (8.0, 4.0, 7.0),
     ]  # fmt: skip
     assert member.exit.evaluated.loss == 9.0 and member.exit.evaluated.metric == 4.5
 

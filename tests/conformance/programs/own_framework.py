@@ -67,12 +67,12 @@ if os.getenv("BASE"):
             self._swarmOnTrainEnd()
 
         def _verifyAndSetPlatformContext(self, params):
-            self.model = params.get("model")
+            self.model, self.ownName = params.get("model"), params.get("ownName")
             if self.model is None:
                 self._logAndRaiseError("the model is missing")
 
         def _getValidationDataForAdaptiveSync(self, valData, valBatchSize):
-            self.data = valData
+            return None, None, valData[0], valData[1], None
 
         def _saveModelWeightsToDict(self):
             return dict(self.model.arrays)
@@ -81,11 +81,13 @@ if os.getenv("BASE"):
             self.model.arrays = inDict
 
         def _calculateLocalLossAndMetrics(self):
-            return self.model.loss(self.data), None
+            assert self.ownName == 3 and (self.epochsCompleted == 2 or not self.isSwarmTrainingOver)
+            return self.model.loss((self.valX, self.valY)), None
 
 
 line = Line()
-callback = (LineBase if os.getenv("BASE") else LineCallback)(4, 2, model=line, adsValData=(x, y), totalEpochs=2)
+own = {"ownName": 3} if os.getenv("BASE") else {}
+callback = (LineBase if own else LineCallback)(4, 2, model=line, adsValData=(x, y), totalEpochs=2, **own)
 callback.on_train_begin()
 for epoch in range(2):
     for _ in range(6):
