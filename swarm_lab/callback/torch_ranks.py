@@ -1,8 +1,9 @@
 """A program of several processes (`torch.distributed`): rank 0 speaks with the swarm, the others do what it tells.
 
-After each call of the callback rank 0 tells all ranks in one small broadcast what came of it; a model that it was
-given goes to them in the same call. So all ranks load, stop and begin at one batch, also when the node asked for a
-sync at any moment, and only rank 0 has to look. It goes over a gloo group of its own, beside the program's collectives.
+Rank 0 tells all ranks in one small broadcast what came of a call and at which batch it will tell again: at the next
+sync that is due, or after `TELL_EVERY` seconds, when a sync that the node asked for may come. A model that it was given
+goes to them in the same call. So all ranks load, stop and begin at one batch, and most batches cost nothing. It goes
+over a gloo group of its own, beside the program's collectives.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from enum import IntEnum
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
 
 # A wait ends with rank 0's word or with rank 0, whose connection closes; peers of the swarm may take hours to answer.
 LIMIT = timedelta(days=7)
+TELL_EVERY = 0.02
+MAX_STRIDE = 4096
 PART = 1 << 28
 ALIGNMENT = 16
+WORD = 7
 PHASES = tuple(Phase)
 
 
@@ -50,12 +55,12 @@ class Ranks:
         self._log = logger
         self.rank = dist.get_rank()
         self._group: Any = dist.new_group(backend="gloo", timeout=LIMIT)
-        self._word = torch.zeros(6, dtype=torch.int64)
+        self._word = torch.zeros(WORD, dtype=torch.int64)
 
     def word(self, *numbers: int) -> list[int]:
-        """Rank 0's six numbers on every rank; rank 0 gives them."""
+        """Rank 0's numbers on every rank; rank 0 gives them."""
         if self.rank == 0:
-            self._word = torch.tensor(numbers, dtype=torch.int64)
+            self._word[: len(numbers)] = torch.tensor(numbers, dtype=torch.int64)
         self._broadcast(self._word)
         return self._word.tolist()
 
@@ -87,53 +92,67 @@ class Leader:
         self._model = model
         self._ranks = ranks
         self._told = 0
+        self._at = 0.0
+        self._tells = self._last = 0  # the batch at which it tells again, and that of the last time
 
     def begin(self) -> None:
         """See `Session.begin`; the other ranks get the model, and the optimizer's state when one came back."""
-        self._run(Call.on_train_begin, self._session.begin, always=True)
+        self._run(Call.on_train_begin, self._session.begin, stride=1, always=True)
         if self._model.restored:
             self._share_state()
 
     def batch(self, steps: int = 1, loss: float | None = None) -> None:
-        """See `Session.batch`."""
-        if self._session.phase is Phase.TRAINING:
-            self._run(Call.on_batch_end, lambda: self._session.batch(steps, loss))
+        """See `Session.batch`; what the node asks for waits until the ranks are told next."""
+        session = self._session
+        session.heeds_node = tells = session.batches + steps >= self._tells
+        if session.phase is Phase.TRAINING:
+            stride = self._stride() if tells else 0
+            self._run(Call.on_batch_end, lambda: session.batch(steps, loss), stride=stride)
         else:
-            self._session.batch(steps, loss)
+            session.batch(steps, loss)
 
     def end(self) -> None:
         """See `Session.end`."""
-        self._run(Call.on_train_end, self._session.end, always=True)
+        self._run(Call.on_train_end, self._session.end, stride=1, always=True)
 
     @property
     def resumed_epoch(self) -> int:
         """See `Session.resumed_epoch`. Collective."""
         epoch = self._session.resumed_epoch
-        self._ranks.word(Call.epochs, self._session.batches, epoch, 0, 0, 0)
+        self._ranks.word(Call.epochs, self._session.batches, epoch)
         return epoch
 
     def __getattr__(self, name: str) -> Any:
         # Everything else is the session's own and concerns nobody but rank 0.
         return getattr(self._session, name)
 
-    def _run(self, call: Call, act: Callable[[], None], *, always: bool = False) -> None:
+    def _run(self, call: Call, act: Callable[[], None], *, stride: int, always: bool = False) -> None:
         try:
             act()
         except (CallOrderError, WrongCallerError):
             raise  # the same line of the program raises it on every rank
         except Exception:
-            self._ranks.word(Call.failed, 0, 0, 0, 0, 0)
+            self._ranks.word(Call.failed)
             raise
+        if not stride:
+            return
         loaded = always or self._model.loads != self._told
         self._told = self._model.loads
         session = self._session
+        self._last, self._tells = session.batches, session.batches + max(1, min(stride, session.left))
         phase = PHASES.index(session.phase)
         at_begin = _mark(self._model.specs) if call is Call.on_train_begin else 0
-        self._ranks.word(call, session.batches, loaded, phase, self._model.restored, at_begin)
+        self._ranks.word(call, session.batches, loaded, phase, self._model.restored, at_begin, self._tells)
         if loaded:
             buffer, views = _room(self._model.specs)
             self._model.store(views)
             self._ranks.data(buffer)
+        self._at = time.monotonic()
+
+    def _stride(self) -> int:
+        """How many batches take `TELL_EVERY`, at the pace since the ranks were told last."""
+        pace = (time.monotonic() - self._at) / max(1, self._session.batches - self._last)
+        return max(1, min(MAX_STRIDE, int(TELL_EVERY / max(pace, 1e-9))))
 
     def _share_state(self) -> None:
         found = self._model.state()
@@ -142,7 +161,7 @@ class Leader:
         text = json.dumps([table, facts]).encode()
         parts = [np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays.values()]
         data = np.concatenate([np.frombuffer(text, np.uint8), *parts])
-        self._ranks.word(len(text), data.size, 0, 0, 0, 0)
+        self._ranks.word(len(text), data.size)
         self._ranks.data(torch.from_numpy(data))
 
 
@@ -159,6 +178,7 @@ class Follower:
         self.batches = 0
         self.epochs = 0
         self.total_epochs: int | None = None
+        self._tells = 0
 
     def begin(self) -> None:
         """Wait for rank 0's begin and take its model over; raises ModelError when it has another layout."""
@@ -178,7 +198,8 @@ class Follower:
         self._check("on_batch_end()")
         if self.phase is Phase.TRAINING:
             self.batches += steps
-            self._take(Call.on_batch_end)
+            if self.batches >= self._tells:
+                self._take(Call.on_batch_end)
 
     def epoch(self) -> None:
         """Count an epoch."""
@@ -212,7 +233,7 @@ class Follower:
     def _take(self, call: Call) -> bool:
         """Take over what the call brought; returns whether a state came back as well."""
         layout = self._model.layout() if call is Call.on_train_begin else self._model.specs
-        *_, loaded, phase, restored, at_begin = self._hear(call)
+        _, _, loaded, phase, restored, at_begin, self._tells = self._hear(call)
         if at_begin and at_begin != _mark(layout):
             text = f"the model of rank {self._ranks.rank} has other tensors than that of rank 0"
             raise self._ranks.failure(ModelError(text))
