@@ -10,7 +10,7 @@ from swarm_lab.callback.errors import CallbackArgumentError
 from swarm_lab.callback.logs import default_logger
 
 DEFAULT_CONTRACT = "defaultbb.cqdb.sml.hpe"
-UNUSED = ("mlPlatform", "hfMode")
+UNUSED = ("mlPlatform", "hfMode", "maxPeers")
 
 
 def documented(

@@ -76,7 +76,7 @@ def main():
         model=model,
         lossFunction="NLLLoss",
         lossFunctionArgs={"reduction": "sum"},
-        metricFunction="Accuracy",
+        metricFunction="F1Score",
         metricFunctionArgs={"task": "multiclass", "num_classes": 2},
         totalEpochs=max_epochs,
     )
@@ -91,6 +91,7 @@ def main():
     modelDir = os.path.join(scratchDir, "pyt", "model")
     os.makedirs(modelDir, exist_ok=True)
     torch.save(model.state_dict(), os.path.join(modelDir, "saved_model.pt"))
+    torch.save(model, os.path.join(modelDir, "whole_model.pt"))
     print("test accuracy", test(model, device, testLoader))
 
 
