@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, ClassVar
 
 import keras
@@ -13,6 +14,7 @@ from swarm_lab.callback.arguments import read_arguments
 from swarm_lab.callback.errors import CallbackArgumentError, CallOrderError, ModelError
 from swarm_lab.callback.keras_evaluation import Evaluation
 from swarm_lab.callback.keras_model import KerasModel
+from swarm_lab.callback.logs import failures_logged
 from swarm_lab.callback.session import Phase, Session, default_logger
 
 PLATFORM_NAMES = ("KERAS",)
@@ -69,21 +71,22 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
         Raises CallOrderError the second time, ModelError when there is no model, or a weight that cannot travel.
         """
-        if self._session.phase is not Phase.NEW or self._late:
-            raise CallOrderError("on_train_begin() was called a second time", next_step=AGAIN)
-        self._keras_model.use(self._trained())
-        fit = self.params or {}  # empty in a loop of the user's own
-        self._steps = fit.get("steps")
-        if self._session.total_epochs is None:
-            self._session.total_epochs = fit.get("epochs")
-        self._late = not self._keras_model.built and not self._session.loopback
-        if self._late:
-            self.logger.info("the model is built by its first batch: the swarm's model is loaded after that")
-        else:
-            self._begin()
-            if fit:
-                self._go_on_at(self.resumed_epoch)
-        self._guard_the_end()
+        with failures_logged({"logger": self.logger}):
+            if self._session.phase is not Phase.NEW or self._late:
+                raise CallOrderError("on_train_begin() was called a second time", next_step=AGAIN)
+            self._keras_model.use(self._trained())
+            fit = self.params or {}  # empty in a loop of the user's own
+            self._steps = fit.get("steps")
+            if self._session.total_epochs is None:
+                self._session.total_epochs = fit.get("epochs")
+            self._late = not self._keras_model.built and not self._session.loopback
+            if self._late:
+                self.logger.info("the model is built by its first batch: the swarm's model is loaded after that")
+            else:
+                self._begin()
+                if fit:
+                    self._go_on_at(self.resumed_epoch)
+            self._guard_the_end()
 
     def on_epoch_begin(self, epoch: int | None = None, logs: dict[str, float] | None = None) -> None:
         """Called by Keras: batches are numbered anew."""
@@ -129,16 +132,22 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
         model = self.model if self.model is not None else self._given
         if model is None:
             raise ModelError("there is no model: call set_model(model) first, or give SwarmCallback model=")
+        if not isinstance(model, keras.Model):
+            kind = f"{type(model).__module__}.{type(model).__name__}"
+            raise ModelError(
+                f"{kind} is no model of Keras 3",
+                next_step="use Keras 3: `import keras`, or tf.keras without TF_USE_LEGACY_KERAS",
+            )
         if self._given is not None and model is not self._given:
             raise ModelError(f"fit trains {model.name}, and SwarmCallback was given model={self._given.name}")
         return model
 
     def _begin(self) -> None:
-        if not self._session.loopback:
-            if KerasCallback._present is not None:
-                raise CallOrderError("this program has trained with the swarm already", next_step=AGAIN)
-            KerasCallback._present = self
+        if not self._session.loopback and KerasCallback._present is not None:
+            raise CallOrderError("this program has trained with the swarm already", next_step=AGAIN)
         self._session.begin()
+        if not self._session.loopback:
+            KerasCallback._present = self
         self._stop_if_over()
 
     def _go_on_at(self, epoch: int) -> None:
@@ -184,6 +193,8 @@ def _check_backend(logger: logging.Logger) -> None:
         raise CallbackArgumentError(
             f"Keras runs on {backend}; SwarmCallback knows it on {' and '.join(BACKENDS)}: set KERAS_BACKEND"
         )
+    if backend == "tensorflow" and not import_module("tensorflow").executing_eagerly():
+        raise CallbackArgumentError("graph mode of TensorFlow 1 is not supported: leave eager execution on")
     if asked and asked != backend:  # a warm seat has imported Keras before the program could choose
         logger.warning(
             "Keras runs on %s, not on %s as KERAS_BACKEND says now: set it before `swarm-lab up`, or train with --cold",

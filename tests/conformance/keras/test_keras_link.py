@@ -194,6 +194,7 @@ WRONG = {
     "another model": (
         "cb = SwarmCallback(3, model=net()); model.fit(X, Y, verbose=0, callbacks=[cb])", "SWL-607", "fit trains",
     ),
+    "a model of Keras 2": ("cb.set_model(object()); cb.on_train_begin()", "SWL-607", "no model of Keras 3"),
     "not built": (
         "model = keras.Sequential([L.Dense(2)]); cb.set_model(model); cb.on_train_begin(); cb.on_train_end()",
         "SWL-607", "not built",
@@ -238,6 +239,7 @@ async def test_what_is_wrong_is_named(train, wrong):
     assert error is not None and trained.exit.failed is not None, trained.text
     assert trained.exit.failed.code == code, error
     assert words in f"{error} {trained.exit.failed.next}"
+    assert trained.text.count(f"ERROR : {code}") == 1
 
 
 @pytest.mark.conformance("CB-71")

@@ -227,3 +227,8 @@ def test_the_platform_and_its_arguments(monkeypatch, caplog):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(CallbackArgumentError, match="Keras runs on jax"):
         KerasCallback()
+    monkeypatch.undo()
+    if keras.backend.backend() == "tensorflow":
+        monkeypatch.setattr("tensorflow.executing_eagerly", lambda: False)
+        with pytest.raises(CallbackArgumentError, match="TensorFlow 1"):
+            KerasCallback()
