@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 class TorchModel:
     """A module as the session sees it: its tensors, its score, and the state that stays local.
 
-    `select(name, tensor)` picks what travels, None all (`TorchTensors`). `loads` counts the models loaded;
+    `select` and `mark_rest` say what travels (`TorchTensors`); None is all. `loads` counts the models loaded;
     `restored` says whether a state came back.
     """
 
@@ -39,12 +39,13 @@ class TorchModel:
         evaluation: Evaluation | None,
         *,
         select: Select | None = None,
+        mark_rest: bool = False,
         state: TorchState | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         self._model = unwrap(model)
         self._evaluation = evaluation
-        self._tensors = TorchTensors(model, select)
+        self._tensors = TorchTensors(model, select, mark_rest=mark_rest)
         self._state = state
         self._log = logger or default_logger()
         self.loads = 0
@@ -106,10 +107,12 @@ class TorchCallback:
         if not isinstance(model, torch.nn.Module):
             raise CallbackArgumentError("model must be a torch.nn.Module")
         self.logger = values.get("logger") or default_logger()
+        alone = values.get("parameters") == "trainable"
         self._model = TorchModel(
             model,
             Evaluation.of(values, self.logger),
-            select=trainable if values.get("parameters") == "trainable" else None,
+            select=trainable if alone else None,
+            mark_rest=alone,
             state=TorchState.of(values.get("optimizer"), values.get("scheduler")),
             logger=self.logger,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
@@ -61,33 +62,40 @@ class TorchTensors:
 
     A tied weight has all its names, so that what is saved fits `load_state_dict(strict=True)`. Non-persistent buffers
     and extra state stay local. `select(name, tensor)` restricts what travels to the names it picks when the layout is
-    made; None selects all.
+    made; None selects all. With `mark_rest` the layout ends with an empty tensor whose name holds the digest of the
+    parameters that do not travel: nodes where these differ have other layouts, and are refused before any merge.
     """
 
-    def __init__(self, model: torch.nn.Module, select: Select | None = None) -> None:
+    def __init__(self, model: torch.nn.Module, select: Select | None = None, *, mark_rest: bool = False) -> None:
         self._model = unwrap(model)
         self._select = select
+        self._mark_rest = mark_rest
         self._known: frozenset[str] = frozenset()
-        self.layout: tuple[TensorSpec, ...] = ()
+        self._specs: tuple[TensorSpec, ...] = ()
+        self._marks: tuple[TensorSpec, ...] | None = None
+
+    @property
+    def layout(self) -> tuple[TensorSpec, ...]:
+        """The layout as it was read last."""
+        return (*self._specs, *(self._marks or ()))
 
     def read_layout(self) -> tuple[TensorSpec, ...]:
         """Look at the model and keep its layout; raises ModelError on a tensor that cannot travel."""
         tensors = self._all()
         self._known = frozenset(tensors)
-        self.layout = tuple(
-            _spec(name, tensor)
-            for name, tensor in tensors.items()
-            if self._select is None or self._select(name, tensor)
-        )
-        if not self.layout:
+        chosen = {name: one for name, one in tensors.items() if self._select is None or self._select(name, one)}
+        self._specs = tuple(_spec(name, tensor) for name, tensor in chosen.items())
+        if not self._specs:
             what = "parameters and no buffers" if self._select is None else "parameters of the kind that is to travel"
             raise ModelError(f"the model has no {what}")
+        if self._marks is None:
+            self._marks = _marks({name: tensors[name] for name in tensors.keys() - chosen}) if self._mark_rest else ()
         return self.layout
 
     @torch.no_grad()
     def store(self, views: Sequence[memoryview]) -> None:
         """Copy the tensors into the views, from whatever device, bit by bit; raises ModelChangedError."""
-        for tensor, view in zip(self.present(), views, strict=True):
+        for tensor, view in zip(self.present(), views[: len(self._specs)], strict=True):
             if view.nbytes:
                 _typed(view, tensor).copy_(tensor)
 
@@ -104,7 +112,7 @@ class TorchTensors:
                 at = first.setdefault(_memory(tensor), i)
                 if at != i and not _same_bytes(views[at], views[i]):
                     raise ModelError(
-                        f"{self.layout[at].name} and {self.layout[i].name} are one tensor here and two on another node",
+                        f"{self._specs[at].name} and {self._specs[i].name} are one tensor here and two on another node",
                         next_step="tie the same weights in the programs of all nodes",
                     )
         for i in first.values():
@@ -113,7 +121,7 @@ class TorchTensors:
     def present(self) -> list[torch.Tensor]:
         """The tensors of the layout as they are now, detached; raises ModelChangedError when they do not fit it."""
         tensors = self._all()
-        for spec in self.layout:
+        for spec in self._specs:
             tensor = tensors.get(spec.name)
             if tensor is None:
                 raise ModelChangedError(f"{spec.name} is no longer in the model")
@@ -124,7 +132,7 @@ class TorchTensors:
         for name in tensors.keys() - self._known:
             if self._select is None or self._select(name, tensors[name]):
                 raise ModelChangedError(f"{name} is new in the model")
-        return [tensors[spec.name].detach() for spec in self.layout]
+        return [tensors[spec.name].detach() for spec in self._specs]
 
     def _all(self) -> dict[str, torch.Tensor]:
         own = {id(tensor) for tensors in (self._model.parameters(), self._model.buffers()) for tensor in tensors}
@@ -140,6 +148,16 @@ class TorchTensors:
                 raise ModelError(f"{name} is made by state_dict() and is no parameter or buffer of the model")
             found[name] = value
         return found
+
+
+def _marks(rest: Mapping[str, torch.Tensor]) -> tuple[TensorSpec, ...]:
+    """An empty tensor that stands for frozen parameters: what is trained on top of them fits these values alone."""
+    frozen = {name: one.detach() for name, one in sorted(rest.items()) if isinstance(one, torch.nn.Parameter)}
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in frozen.items():
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return (TensorSpec(f"frozen parameters {digest.hexdigest()}", "U8", (0,)),) if frozen else ()
 
 
 def _spec(name: str, tensor: torch.Tensor) -> TensorSpec:

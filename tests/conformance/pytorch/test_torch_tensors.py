@@ -191,13 +191,23 @@ given = {"parameters": "trainable"}
 
 async def test_trainable_parameters_alone_travel(through):
     trained = await through(LORA)
-    assert [spec.name for spec in trained.layout.specs] == ["0.a.weight", "0.b.weight", "2.a.weight", "2.b.weight"]
+    *names, mark = sorted(spec.name for spec in trained.layout.specs)
+    assert names == ["0.a.weight", "0.b.weight", "2.a.weight", "2.b.weight"]
+    assert mark.startswith("frozen parameters ") and trained.layout.specs[-1].shape == (0,)
     before, final = seen(trained.kept["before"]), seen(trained.kept["final"])
     given = trained.bits(trained.given[1])
-    assert {name: final[name] for name in given} == given
+    assert given.pop(mark) == b"" and {name: final[name] for name in given} == given
     assert {name: before[name] for name in before if name not in given} == {
         name: final[name] for name in final if name not in given
     }
+
+
+async def test_other_frozen_parameters_are_another_layout(train):
+    """What was trained on top of one base means nothing on another: nodes find out before they merge."""
+    begin = PROGRAM[: PROGRAM.index("begun = bits")].replace('exec(open("make.py").read())', LORA)
+    seeds = [(await train(begin.replace("manual_seed(3)", f"manual_seed({seed})"))).layout for seed in (1, 1, 2)]
+    assert seeds[0] == seeds[1] != seeds[2]
+    assert "'frozen parameters " in seeds[0].difference(seeds[2])
 
 
 REFUSED = {
