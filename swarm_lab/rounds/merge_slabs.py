@@ -20,10 +20,10 @@ Array = NDArray[Any]
 Work = TypeVar("Work")
 
 MAX_THREADS = 4
-# Elements of a slab: measured best between 2**14 and 2**16 for few contributions; the scratch of many is kept in cache.
+# Elements of a slab: larger ones leave the cache, smaller ones cost more in numpy's calls than they save (measured).
 CHUNK = 1 << 15
-_CACHE = 1 << 18
-_SMALLEST = 1 << 12
+_CHUNK_OF_MANY = 1 << 14
+_MANY = 8
 
 
 class Scratch:
@@ -68,11 +68,8 @@ class Slab:
 
 
 def chunk_for(contributions: int) -> int:
-    """Elements of a slab for so many contributions, a power of two."""
-    chunk = CHUNK
-    while chunk > _SMALLEST and chunk * contributions > _CACHE:
-        chunk //= 2
-    return chunk
+    """Elements of a slab for so many contributions."""
+    return CHUNK if contributions < _MANY else _CHUNK_OF_MANY
 
 
 def available_threads() -> int:

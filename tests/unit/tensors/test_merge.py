@@ -1,6 +1,7 @@
 """Merge methods against references that share no code with them: fractions, sorting, statistics, brute force."""
 
 import statistics
+import tracemalloc
 from fractions import Fraction
 
 import ml_dtypes
@@ -287,6 +288,25 @@ def test_contributions_and_base_are_only_read(method: str) -> None:
     copies = [bytearray(p) for p in packed]
     merge(method, layout, [(2 + i, c) for i, c in enumerate(copies[1:])], copies[0], threads=2)
     assert copies == packed
+
+
+@pytest.mark.parametrize(("n", "limit"), [(8, 6), (64, 42)])
+@pytest.mark.parametrize("method", METHODS)
+def test_memory_is_bounded_whatever_the_size_of_the_model(method: str, n: int, limit: int) -> None:
+    rng = np.random.default_rng(3)
+    arrays = {name: rng.normal(size=80_000).astype(name) for name in ("float32", "float64")}
+    arrays |= {"half": np.ones(40_000, ml_dtypes.bfloat16), "int64": rng.integers(0, 1000, 40_000)}
+    layout = Layout.from_arrays(arrays)
+    packed = [layout.pack({k: np.roll(v, i) for k, v in arrays.items()}) for i in range(n)]
+    contributions = list(zip(rng.integers(1, 101, n).tolist(), packed, strict=True))
+    for threads in (1, 2):
+        tracemalloc.start()
+        try:
+            merge(method, layout, contributions, packed[0], threads=threads)
+            beyond = tracemalloc.get_traced_memory()[1] - layout.nbytes
+        finally:
+            tracemalloc.stop()
+        assert beyond <= threads * limit * 2**20
 
 
 def test_rebase_adds_what_was_learnt_since_the_base() -> None:
