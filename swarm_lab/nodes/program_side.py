@@ -13,8 +13,9 @@ from blake3 import blake3
 
 from swarm_lab.callback.messages import STATE, Release, Sync
 from swarm_lab.errors import SwarmLabError
+from swarm_lab.facts.process import end, read_record
 from swarm_lab.nodes.config import NodeConfig
-from swarm_lab.nodes.launching import ProgramSpec
+from swarm_lab.nodes.launching import ProgramSpec, end_session
 from swarm_lab.nodes.pilot import Arrival, Pilot
 from swarm_lab.nodes.program import Program
 from swarm_lab.nodes.staging import StageRequest
@@ -23,6 +24,7 @@ from swarm_lab.rounds.layout import Buffer
 log = logging.getLogger(__name__)
 
 SAMPLE_S = 0.1
+_LEFTOVER_S = 2.0
 
 
 def node_seed(seed: int, node: str) -> int:
@@ -52,6 +54,17 @@ def program_spec(config: NodeConfig, request: StageRequest, folder: Path) -> Pro
         seed=node_seed(request.rules.seed, config.name),
         threads=max(1, (os.cpu_count() or 1) // max(1, seats)),
     )
+
+
+async def end_leftover(record: Path) -> None:
+    """End a program that this node started before it was killed itself: two would write to the same folders."""
+    found = read_record(record)
+    process = found.process() if found is not None else None
+    if process is None:
+        return
+    log.warning("a program of before this node was started again still runs; it is ended", extra={"pid": process.pid})
+    await asyncio.to_thread(end, [process], term_s=_LEFTOVER_S, kill_s=_LEFTOVER_S)
+    await asyncio.to_thread(end_session, process.pid)
 
 
 class ProgramPort:

@@ -35,7 +35,7 @@ from swarm_lab.nodes.ledger_port import LedgerPort
 from swarm_lab.nodes.pilot import Pilot
 from swarm_lab.nodes.program import Exit, Program
 from swarm_lab.nodes.program_edge import Limits
-from swarm_lab.nodes.program_side import SAMPLE_S, Pace, ProgramPort, follow_arrivals, program_spec
+from swarm_lab.nodes.program_side import SAMPLE_S, Pace, ProgramPort, end_leftover, follow_arrivals, program_spec
 from swarm_lab.nodes.registration import Registration
 from swarm_lab.nodes.reporter import Reporter
 from swarm_lab.nodes.staging import Stage, StageRequest
@@ -191,6 +191,7 @@ class TrainingRun:
         place, request = self._place, self._request
         start = place.start_cold if request.cold else place.start
         spec = program_spec(place.config, request, self._folder)
+        await end_leftover(spec.record)
         limits = Limits(connect=request.rules.absent_s)
         program = await Program.launch(spec, start, limits=limits, on_line=self._reporter.output)
         try:

@@ -6,10 +6,12 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from support.patients import Patient, finished
 
@@ -98,6 +100,23 @@ def test_checkpoints_cut_in_half_are_named_and_the_model_comes_from_a_peer(patie
     assert "a checkpoint is passed over" in log and any(path.name in log for path in stored)
     left = sorted((folder(patient, training, "sl-3") / "checkpoints").glob("*.safetensors"))
     assert len(left) == 2 and left[-1].name.startswith(f"{training.status.round:06d}-")
+
+
+def test_a_program_that_outlives_its_node_is_ended_before_the_next_one_starts(patient: Patient) -> None:
+    (patient.data / "sl-2" / "hang").touch()
+    training = train(patient, keep=True, env={"EPOCHS": "20"})
+    for event in training.events(limit=60):
+        if event["event"] == "output" and event["node"] == "sl-2" and event["text"].startswith("epoch 1"):
+            break
+    until = time.monotonic() + 20
+    while (patient.data / "sl-2" / "hang").exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    old = json.loads((folder(patient, training, "sl-2") / "process.json").read_text())["pid"]
+    patient.kill("sl-2")
+    ended_alike(patient, training)
+    assert not psutil.pid_exists(old)
+    assert "it is ended" in "\n".join(patient.swarm.logs("sl-2", lines=400))
 
 
 def test_keras_brings_back_its_epoch_and_its_optimizer(

@@ -34,6 +34,9 @@ for epoch in callback.epochs(epochs) if keep else range(epochs):
     for start in range(0, 256, 32):
         if epoch == 2 and (node / "broken").exists():
             raise ValueError("the data of this site is broken")
+        if epoch == 1 and (node / "hang").exists():
+            (node / "hang").unlink()
+            time.sleep(3600)
         batch, target = data[start : start + 32], labels[start : start + 32]
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(batch), target).backward()
