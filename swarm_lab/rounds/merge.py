@@ -25,7 +25,7 @@ from math import gcd
 import numpy as np
 
 from swarm_lab.rounds.layout import Buffer, Layout, Run
-from swarm_lab.rounds.merge_floats import FLOATS
+from swarm_lab.rounds.merge_floats import FLOATS, narrow
 from swarm_lab.rounds.merge_geometric import geometric_weights
 from swarm_lab.rounds.merge_mean import majority, mean_of_floats, mean_of_integers, mean_with
 from swarm_lab.rounds.merge_median import median_of_floats, median_of_integers
@@ -145,5 +145,9 @@ def rebase(layout: Layout, merged: Buffer, local: Buffer, base: Buffer) -> bytea
         kind = np.float64 if run.dtype in FLOATS else out.dtype
         for start in range(0, run.count, CHUNK):
             cut = slice(start, min(start + CHUNK, run.count))
-            out[cut] = (out[cut].astype(kind) + (x[cut].astype(kind) - b[cut].astype(kind))).astype(out.dtype)
+            moved = out[cut].astype(kind) + (x[cut].astype(kind) - b[cut].astype(kind))
+            if run.dtype in FLOATS:
+                narrow(moved, out[cut])
+            else:
+                out[cut] = moved
     return result
