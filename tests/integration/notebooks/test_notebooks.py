@@ -71,6 +71,15 @@ EXAMPLES = [
         least=0.65,
         gain=0.1,
     ),
+    Example("scikit-learn", "scikit-learn", (), {"nodes": 2, "passes": 4}, least=0.8, gain=0.1),
+    Example(
+        "huggingface",
+        "huggingface",
+        ("torch", "transformers", "peft", "accelerate"),
+        {"nodes": 2, "messages": 120, "steps": 100},
+        least=0.8,
+        gain=0.1,
+    ),
 ]
 
 
