@@ -35,6 +35,8 @@ class TrainingView:
     merge: str = "mean"
     min_peers: int = 1
     sync: int = 0
+    adaptive: bool = False
+    early_stopping: int = 0
     program: str = ""
     digest: str | None = None
     rounds: list[RoundView] = field(default_factory=list)
@@ -112,7 +114,7 @@ def _created(view: TrainingView, event: Mapping[str, Any]) -> None:
     view.nodes = list(event.get("nodes", []))
     view.merge = str(event.get("merge", "mean"))
     view.min_peers = int(event.get("min_peers", 1))
-    view.sync = int(event.get("sync") or 0)
+    _pace(view, event)
     view.program = str(event.get("program", ""))
     view.digest = event.get("digest")
     view.created = float(event.get("time", 0.0))
@@ -124,7 +126,13 @@ def _started(view: TrainingView, _event: Mapping[str, Any]) -> None:
 
 
 def _agreed(view: TrainingView, event: Mapping[str, Any]) -> None:
-    view.merge, view.min_peers, view.sync = str(event["merge"]), int(event["min_peers"]), int(event["sync"])
+    view.merge, view.min_peers = str(event["merge"]), int(event["min_peers"])
+    _pace(view, event)
+
+
+def _pace(view: TrainingView, event: Mapping[str, Any]) -> None:
+    view.sync = int(event.get("sync") or 0)
+    view.adaptive, view.early_stopping = bool(event.get("adaptive")), int(event.get("early_stopping") or 0)
 
 
 def _joined(view: TrainingView, event: Mapping[str, Any]) -> None:

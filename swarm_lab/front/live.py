@@ -85,16 +85,20 @@ def number(value: Any) -> str:
 
 def _created(event: Mapping[str, Any]) -> Text:
     nodes = ", ".join(event.get("nodes", []))
-    return Text(
-        f"{event['training']}: {event.get('program')} on {nodes}; merge {event.get('merge')}, every "
-        f"{event.get('sync')} batches, {event.get('min_peers')} nodes at least"
-    )
+    return Text(f"{event['training']}: {event.get('program')} on {nodes}; {_terms(event)}")
 
 
 def _agreed(event: Mapping[str, Any]) -> Text:
-    return Text(
-        f"the program's own arguments hold: merge {event['merge']}, every {event['sync']} batches, "
-        f"{event['min_peers']} nodes at least"
+    return Text(f"the program's own arguments hold: {_terms(event)}")
+
+
+def _terms(event: Mapping[str, Any]) -> str:
+    adaptive = " at first, then by the validation loss" if event.get("adaptive") else ""
+    patience = event.get("early_stopping")
+    ends = f", ends after {patience} rounds without a better loss" if patience else ""
+    return (
+        f"merge {event.get('merge')}, every {event.get('sync')} batches{adaptive}, "
+        f"{event.get('min_peers')} nodes at least{ends}"
     )
 
 

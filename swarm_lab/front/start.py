@@ -72,6 +72,8 @@ def start_training(paths: SwarmPaths, facts: SwarmFacts, spec: TrainingSpec, *, 
             min_peers=prepared.rules.min_peers,
             sync=prepared.rules.sync_frequency,
             seed=prepared.rules.seed,
+            adaptive=prepared.rules.adaptive_sync,
+            early_stopping=prepared.rules.early_stopping,
         )
         say(f"training {prepared.id} on {', '.join(prepared.rules.nodes)}")
         try:

@@ -56,6 +56,8 @@ class TrainingStatus(BaseModel):
     metrics: dict[str, Any]
     min_peers: int
     sync: int
+    adaptive: bool = False
+    early_stopping: int = 0
     program: str
     digest: str | None = None
     model: str | None = None
@@ -102,6 +104,8 @@ def training_status(view: TrainingView) -> TrainingStatus:
         metrics=latest(view),
         min_peers=view.min_peers,
         sync=view.sync,
+        adaptive=view.adaptive,
+        early_stopping=view.early_stopping,
         program=view.program,
         digest=view.model_digest,
         model=view.model,

@@ -104,7 +104,8 @@ def _trainings(trainings: Iterable[TrainingStatus]) -> str:
 def _training_note(one: TrainingStatus) -> str:
     failed = "; ".join(f"{node}: {message}" for node, message in one.failed.items())
     waiting = "; ".join(f"{node} waits: {said.get('reason')}" for node, said in one.waiting.items())
-    return failed or waiting or f"{one.program.rpartition('/')[2]}, merge {one.merge}, every {one.sync} batches"
+    pace = f"every {one.sync} batches{', adaptive' if one.adaptive else ''}"
+    return failed or waiting or f"{one.program.rpartition('/')[2]}, merge {one.merge}, {pace}"
 
 
 def _swarms(answer: SwarmList) -> str:

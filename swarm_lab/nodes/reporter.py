@@ -112,9 +112,16 @@ class Reporter:
 
     def agreed(self, asked: TrainingRules, terms: Terms) -> None:
         """What stands on the ledger; a fact where the programs' own arguments won."""
-        held = {"merge": terms.merge_method, "min_peers": terms.min_peers, "sync": terms.sync_frequency}
-        if held != {"merge": asked.merge, "min_peers": asked.min_peers, "sync": asked.sync_frequency}:
-            self._events.append_once(f"{self._training}/agreed", "training_agreed", training=self._training, **held)
+        held = {
+            "merge": (terms.merge_method, asked.merge),
+            "min_peers": (terms.min_peers, asked.min_peers),
+            "sync": (terms.sync_frequency, asked.sync_frequency),
+            "adaptive": (terms.adaptive, asked.adaptive_sync),
+            "early_stopping": (terms.early_stopping, asked.early_stopping),
+        }
+        if any(ours != theirs for ours, theirs in held.values()):
+            facts = {name: ours for name, (ours, _) in held.items()}
+            self._events.append_once(f"{self._training}/agreed", "training_agreed", training=self._training, **facts)
 
     def starts_again(self, start: int, reason: str) -> None:
         """The program was killed and comes back."""
