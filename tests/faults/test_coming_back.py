@@ -15,6 +15,8 @@ import psutil
 import pytest
 from support.patients import Patient, finished
 
+from swarm_lab.swarm import Swarm
+
 PROGRAM = Path(__file__).parents[1] / "support" / "programs" / "returning.py"
 KERAS = PROGRAM.with_name("returning_keras.py")
 EPOCHS = 6
@@ -51,13 +53,15 @@ def ended_alike(patient: Patient, training: Any) -> dict[str, Any]:
     return last
 
 
-def went_on(begun: list[tuple[int, float]], count: int) -> None:
-    """Each epoch once, but for the one of its last merge: that is done again, with the optimizer as it was."""
+def went_on(begun: list[tuple[int, float]], count: int, starts: int = 2) -> None:
+    """Each epoch once, but for those of the last merge before a kill: done again, with the optimizer as it was."""
     numbers = [epoch for epoch, _ in begun]
-    cut = next(at for at in range(1, len(numbers)) if numbers[at] <= numbers[at - 1])
-    assert numbers[cut] > 0 and numbers[cut - 1] - numbers[cut] in (0, 1), begun
-    assert numbers[:cut] == list(range(cut)) and numbers[cut:] == list(range(numbers[cut], count)), begun
-    assert begun[0][1] == 0.0 and begun[cut][1] > 0.0, begun
+    cuts = [at for at in range(1, len(numbers)) if numbers[at] <= numbers[at - 1]]
+    assert len(cuts) == starts - 1 and numbers[0] == 0 and numbers[-1] == count - 1, begun
+    for at in range(1, len(numbers)):
+        step = numbers[at] - numbers[at - 1]
+        assert step in (0, -1) if at in cuts else step == 1, begun
+    assert begun[0][1] == 0.0 and all(numbers[cut] > 0 and begun[cut][1] > 0.0 for cut in cuts), begun
 
 
 @pytest.mark.parametrize("victim", ["program", "node"])
@@ -119,17 +123,24 @@ def test_a_program_that_outlives_its_node_is_ended_before_the_next_one_starts(pa
     assert "it is ended" in "\n".join(patient.swarm.logs("sl-2", lines=400))
 
 
-def test_keras_brings_back_its_epoch_and_its_optimizer(
+def test_keras_brings_back_its_epoch_and_its_optimizer_and_resume_follows_what_up_brought_back(
     bring_up: Callable[..., Patient], need: Callable[..., None]
 ) -> None:
     need("python:keras", "python:tensorflow")
     keras = bring_up("keras-returns", sl=2, framework="keras")
-    env = {"EPOCHS": "6", "PAUSE": "0.02"}
+    env = {"EPOCHS": "8", "PAUSE": "0.02"}
     training = keras.swarm.train(KERAS, data=keras.data, env=env, sync=4, seed=1, min_peers=2)
     keras.until_round(training, 6)
     kill_program(keras, training, "sl-1")
     keras.kill("sl-2")
-    ended_alike(keras, training)
+    keras.until_round(training, 10)
+    keras.swarm.down()
+    committed = training.status.round
+    keras.swarm = Swarm.up(keras.swarm.name)
+    heard: list[str] = []
+    again = keras.swarm.train(resume=training.id, say=heard.append)
+    assert again.id == training.id and "goes on by itself" in heard[-1]
+    assert ended_alike(keras, again)["rounds"] > committed >= 10
     for node in ("sl-1", "sl-2"):
-        went_on(epochs(keras, training, node), 6)
+        went_on(epochs(keras, training, node), 8, starts=3)
     keras.swarm.down()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from support.patients import Patient, finished
 
 from swarm_lab.errors import NoSuchTraining, NothingToResume, OtherThanBefore, StillTraining
-from swarm_lab.swarm import Swarm
 
 PROGRAMS = Path(__file__).parents[1] / "support" / "programs"
 PROGRAM = PROGRAMS / "returning.py"
@@ -110,18 +108,3 @@ def test_a_seat_that_failed_comes_back_to_a_training_that_runs(patient: Patient)
     patient.swarm.train(resume=training.id)
     last = ended_alike(patient, training)
     assert set(last["metrics"]) == {"sl-1", "sl-2", "sl-3"} and "sl-3" in training.view.rounds[-1].nodes
-
-
-def test_after_down_and_up_it_goes_on_by_itself_and_resume_follows_it(bring_up: Callable[..., Patient]) -> None:
-    own = bring_up("stopped", sl=2)
-    training = train(own, env={"EPOCHS": "12"})
-    own.until_round(training, 4)
-    own.swarm.down()
-    committed = training.status.round
-    own.swarm = Swarm.up(own.swarm.name)
-    heard: list[str] = []
-    again = own.swarm.train(resume=training.id, say=heard.append)
-    assert "goes on by itself" in heard[-1]
-    assert ended_alike(own, again)["rounds"] > committed
-    begun = epochs(own, training, "sl-1")
-    assert begun.count(0) == 1 and sorted(set(begun)) == list(range(12)) and len(begun) <= 13, begun
