@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 
-from swarm_lab.errors import BadData, OtherThanBefore, SwarmLabError
+from swarm_lab.errors import BadData, OtherThanBefore, SwarmLabError, UsageError
 from swarm_lab.facts.events import EventLog, fold, read
 from swarm_lab.facts.paths import SwarmPaths
 from swarm_lab.facts.swarm import SwarmFacts
+from swarm_lab.front.options import TrainOptions
 from swarm_lab.front.program import gather
 from swarm_lab.front.resume import check_same
 from swarm_lab.front.training import Training
+from swarm_lab.jupyter.call import read_call
 from swarm_lab.nodes.staging import PROTOCOL, Stage, StagedFile, StageRequest, TrainingRules
+from swarm_lab.swarm import Swarm
+from swarm_lab.verbs import start
 
 ID = "t-3f9a2c"
 
@@ -48,6 +52,38 @@ def program(tmp_path: Path) -> Path:
     path = tmp_path / "train.py"
     path.write_text("import lib\n")
     return path
+
+
+def test_only_what_was_given_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[Any, ...]] = []
+
+    class Attached:
+        def train(self, program: Path | None, **given: Any) -> None:
+            given.pop("say")
+            calls.append((program, given))
+
+    monkeypatch.setattr(Swarm, "attach", lambda name: Attached())
+    for words in (["train", "--resume", ID], ["train", "a.py", "--resume", ID, "--sync", "4", "-e", "A=1"]):
+        call = read_call(words)
+        assert call is not None and isinstance(call.options, TrainOptions)
+        start(call.options, Silent())
+    assert calls[0] == (None, {"resume": ID})
+    assert calls[1] == (Path("a.py"), {"resume": ID, "sync": 4, "env": {"A": "1"}})
+    with pytest.raises(UsageError, match="PROGRAM is missing"):
+        read_call(["train"])
+
+
+class Silent:
+    """Where a verb's lines go."""
+
+    def say(self, line: str) -> None:
+        pass
+
+    def event(self, event: Any) -> None:
+        pass
+
+    def line(self, node: str, line: str) -> None:
+        pass
 
 
 def test_the_same_again_is_fine(tmp_path: Path, program: Path) -> None:
