@@ -273,3 +273,18 @@ def test_a_state_that_does_not_fit_is_refused_before_anything_is_touched():
     assert one.state() is None
     one.epoch = 1
     assert one.state() == ({}, {"epoch": 1})
+
+
+def test_the_optimizer_of_a_loop_of_ones_own_is_kept():
+    model = keras.Sequential([L.Input((4,)), L.Dense(2)])
+    own = keras.optimizers.Adam(0.25)
+    made = KerasModel(None, "all", own)
+    made.use(model)
+    assert made.state() is None
+    own.build(model.trainable_variables)
+    own.iterations.assign(7)
+    arrays, facts = made.state()
+    fresh = KerasModel(None, "all", keras.optimizers.Adam())
+    fresh.use(model)
+    fresh.restore(arrays, facts)
+    assert int(fresh._given_optimizer.iterations) == 7 and float(fresh._given_optimizer.learning_rate) == 0.25
