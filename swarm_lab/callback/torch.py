@@ -123,6 +123,14 @@ class TorchCallback:
         """Whether the loop should end: what it still does has no part in the final model."""
         return self._session.stop_training
 
+    @property
+    def resumed_epoch(self) -> int:
+        """The epoch for a loop of one's own to begin at, after `on_train_begin()`; `epochs` does it itself.
+
+        0, or with `optimizer=` where a program that was killed stood. Collective: all ranks read it, as often.
+        """
+        return self._session.resumed_epoch
+
     def on_train_begin(self) -> None:
         """Call before the loop: the model now holds what the swarm starts from."""
         if isinstance(self._session, Session):
@@ -159,7 +167,7 @@ class TorchCallback:
             if isinstance(self._session, Session) and self._session.total_epochs is None:
                 self._session.total_epochs = count
             self.on_train_begin()
-        for epoch in range(self._session.resumed_epoch, count):
+        for epoch in range(self.resumed_epoch, count):
             if self.stop_training:
                 return
             before = self._session.epochs

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from support.torch_node import Trained, random_bits
+
+from swarm_lab.rounds.model_file import write_model
 
 PROGRAM = """
 torch.manual_seed(3)
@@ -154,7 +158,7 @@ given = {"optimizer": torch.optim.SGD(model.parameters(), lr=0.1)}
 """
 
 
-async def test_tied_weights_have_all_names_and_stay_tied(through, train):
+async def test_tied_weights_have_all_names_and_stay_tied(train, tmp_path):
     """What the node holds fits `load_state_dict(strict=True)`, with the tie as it was."""
     ends = """
     keep(one=model.head.weight is model.embed.weight, parameters=len(list(model.parameters())))
@@ -168,6 +172,12 @@ async def test_tied_weights_have_all_names_and_stay_tied(through, train):
     assert set(model) == {"embed.weight", "head.weight", "mask"} and model["embed.weight"] == model["head.weight"]
     assert model["mask"] == bytes([1, 0] * 4)
     assert seen_by_node.kept["one"] and seen_by_node.kept["parameters"] == 1
+    write_model(tmp_path / "model.safetensors", seen_by_node.layout, seen_by_node.contributions[0], {})
+    tied = torch.nn.ModuleDict({"embed": torch.nn.Embedding(5, 3), "head": torch.nn.Linear(3, 5, bias=False)})
+    tied["head"].weight = tied["embed"].weight
+    tied.register_buffer("mask", torch.zeros(4, 2, dtype=torch.bool))
+    tied.load_state_dict(load_file(tmp_path / "model.safetensors"), strict=True)
+    assert tied["embed"].weight.detach().numpy().tobytes() == model["embed.weight"]
 
 
 async def test_a_tie_that_other_nodes_do_not_have_is_an_error(train):
