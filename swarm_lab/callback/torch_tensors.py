@@ -18,6 +18,7 @@ DTYPES: dict[torch.dtype, str] = {
 }  # fmt: skip
 PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
 EXTRA_STATE = "_extra_state"
+SHARDED = "FullyShardedDataParallel"
 
 Select = Callable[[str, torch.Tensor], bool]
 
@@ -81,6 +82,9 @@ class TorchTensors:
 
     def read_layout(self) -> tuple[TensorSpec, ...]:
         """Look at the model and keep its layout; raises ModelError on a tensor that cannot travel."""
+        for module in self._model.modules():
+            if type(module).__name__ == SHARDED:  # before its state_dict(), which waits for all ranks
+                raise ModelError(f"the model is cut over ranks by {SHARDED}, and not in one piece on any")
         tensors = self._all()
         self._known = frozenset(tensors)
         chosen = {name: one for name, one in tensors.items() if self._select is None or self._select(name, one)}

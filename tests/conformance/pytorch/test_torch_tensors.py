@@ -220,6 +220,10 @@ async def test_other_frozen_parameters_are_another_layout(train):
     assert "'frozen parameters " in seeds[0].difference(seeds[2])
 
 
+GROUP = (
+    "import torch.distributed as dist; "
+    "dist.init_process_group('gloo', init_method='file://' + os.path.abspath('meet'), rank=0, world_size=1)"
+)
 REFUSED = {
     "complex": ("model = Holder(c=torch.zeros(2, dtype=torch.complex64))", "c has the dtype torch.complex64"),
     "float8": ("model = Holder(f=torch.zeros(2, dtype=torch.float8_e4m3fn))", "f has the dtype torch.float8_e4m3fn"),
@@ -234,6 +238,16 @@ REFUSED = {
     "nested": (
         "model = Holder(n=torch.nested.nested_tensor([torch.ones(1), torch.ones(2)], layout=torch.jagged))",
         "n is a NestedTensor, which is not in one piece",
+    ),
+    "sharded": (
+        f"{GROUP}; from torch.distributed.fsdp import FullyShardedDataParallel as FSDP; "
+        "model = FSDP(nn.Linear(2, 2), device_id=torch.device('cpu'))",
+        "the model is cut over ranks by FullyShardedDataParallel",
+    ),
+    "fully sharded": (
+        f"{GROUP}; from torch.distributed.fsdp import fully_shard; from torch.distributed import init_device_mesh; "
+        "model = fully_shard(nn.Linear(2, 2), mesh=init_device_mesh('cpu', (1,)))",
+        "weight is a DTensor, which is not in one piece on this process",
     ),
     "meta": ("model = nn.Linear(2, 2, device='meta')", "weight is no dense tensor with values (torch.strided on meta)"),
     "lazy": ("model = nn.LazyLinear(3)", "weight has no shape yet"),
