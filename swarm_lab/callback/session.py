@@ -116,7 +116,7 @@ class Session:
         self._interval = 0
         self._begun_with = 0  # the number of the model that this start of the program began with
         self._looked = 0.0
-        self._moved_on = False
+        self._given = False  # whether the segment holds a model of the swarm
         self._idle_batches = 0  # done after the swarm's end: they have no part in the model
         self._announce()
 
@@ -169,7 +169,6 @@ class Session:
         """Count `steps` optimiser steps; come to a sync point when one is due or the node asks for it."""
         if self.phase is not Phase.TRAINING:
             self._not_training("on_batch_end()")
-            self._moved_on = True
             self._idle_batches += steps
             if not self.loopback:  # the node must see that the program is alive
                 self._segment.tick(self.batches + self._idle_batches, self._loss)
@@ -216,8 +215,8 @@ class Session:
             self._log.warning("no merge happened during the training: the sync frequency may be too high")
         if self.phase is Phase.TRAINING:
             self._close()
-        elif self._moved_on:
-            # The loop went on after the swarm's end: its steps have no part in the final model.
+        elif self._given:
+            # Whatever the program did to its model after the swarm's end has no part in the final one.
             self._model.load(self._segment.merged)
         self._places.close()
         self._score = _finite(self._model.evaluate())
@@ -344,6 +343,7 @@ class Session:
         if reason == "begin":
             self._begun_with = answer.round
         if answer.model:
+            self._given = True
             self._model.load(self._segment.merged)
             self.rounds += reason in ("interval", "attention")
         if answer.finished:
