@@ -30,9 +30,10 @@ def resume_training(training: Training, given: Mapping[str, Any], say: Say) -> T
     `given` are the options of `train` that were given, which must be those of before. Raises `NothingToResume`,
     `StillTraining`, `OtherThanBefore`, and `Refused` when too few seats can go on.
     """
-    paths, view = training.paths, training.view
+    paths = training.paths
     check_same(training, given)
     with Operator(paths, training.facts) as operator:
+        view = training.view  # as it is now that nobody else can resume it
         info, rounds, _ = operator.training(training.id)
         if info.state == "finished" or (rounds and rounds[-1].certificate.result.end) or view.state == "stopped":
             raise NothingToResume(_ended(view))

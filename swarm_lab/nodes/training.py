@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import shutil
 import time
 import uuid
 from collections.abc import Sequence
@@ -296,6 +297,8 @@ class TrainingRun:
         await self._report_performance(outcome, loss, metric)
         metrics = {"loss": loss, "metric": metric}
         self._reporter.node_finished(self._folder / "model.safetensors", outcome.result.model, metrics)
+        # Optimizers may be twice as large as models, and there is no place to go on from any more.
+        await asyncio.to_thread(shutil.rmtree, self._folder / "state", ignore_errors=True)
 
     async def _program_takes_model(self, program: Program) -> bool:
         """Wait while the program still does batches; False for one that goes on although the training was stopped.
