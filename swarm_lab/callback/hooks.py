@@ -11,7 +11,7 @@ import numpy as np
 
 from swarm_lab.callback.arguments import positional, read_arguments
 from swarm_lab.callback.arrays import numpy_dtype, spec_of, views_of
-from swarm_lab.callback.errors import ModelChangedError, ModelError
+from swarm_lab.callback.errors import EvaluationError, ModelChangedError, ModelError
 from swarm_lab.callback.logs import default_logger, failures_logged
 from swarm_lab.callback.messages import Platform, TensorSpec
 from swarm_lab.callback.session import Phase, Score, Session
@@ -70,8 +70,12 @@ class ArraysModel:
         )
 
     def evaluate(self) -> Score:
-        """Loss and metric as the subclass makes them."""
-        return self._score()
+        """Loss and metric as the subclass makes them; raises EvaluationError when it cannot."""
+        try:
+            loss, metric = self._score()
+            return (None if loss is None else float(loss)), (None if metric is None else float(metric))
+        except Exception as error:  # whatever the user's data or method raises, with its cause kept
+            raise EvaluationError(f"{type(error).__name__}: {error}") from error
 
 
 class ArraysCallback(ABC):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swarm_lab.callback.errors import ModelChangedError, ModelError
+from swarm_lab.callback.errors import EvaluationError, ModelChangedError, ModelError
 from swarm_lab.callback.hooks import ArraysModel
 
 PROGRAM = Path(__file__).parent / "programs" / "own_framework.py"
@@ -63,3 +63,15 @@ def test_arrays_that_cannot_travel_or_that_changed_are_named():
     held["new"] = np.zeros(1)
     with pytest.raises(ModelChangedError, match="new is no tensor of the model"):
         changing.store([memoryview(bytearray(16))])
+
+
+@pytest.mark.parametrize("score", [lambda: 1 / 0, lambda: 3.0, lambda: ("a", None), lambda: (1, 2, 3)])
+def test_a_score_that_fails_says_so_with_a_code(score):
+    with pytest.raises(EvaluationError, match="SWL-609"):
+        ArraysModel("sklearn", dict, lambda _: None, score).evaluate()
+
+
+def test_scores_are_numbers_or_unknown():
+    scores = [(np.float32(0.5), None), (None, 1), (float("nan"), np.float64(2))]
+    found = [ArraysModel("sklearn", dict, lambda _: None, lambda given=given: given).evaluate() for given in scores]
+    assert found[0] == (0.5, None) and found[1] == (None, 1.0) and found[2][1] == 2.0

@@ -114,7 +114,7 @@ class SwarmCallbackBase(ABC):
         if self._values.get("val_data") is None:
             return None, None
         loss, metric = self._calculateLocalLossAndMetrics()
-        return (None if loss is None else float(loss)), (None if metric is None else float(metric))
+        return loss, metric
 
     def _opened(self) -> Session:
         if self._session is None:
