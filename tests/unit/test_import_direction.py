@@ -35,7 +35,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 JUPYTER = {"IPython", "ipywidgets", "anywidget", "jupyter_server", "ipykernel", "notebook", "jupyterlab"}
 # What a program imports must start fast and hold nothing but its link.
-CALLBACK_MAY = {"numpy", "torch", "keras", "tensorflow", "swarm_lab", "ml_dtypes"}
+# What a framework's own modules import is loaded in its programs alone.
+CALLBACK_MAY = {"numpy", "torch", "keras", "tensorflow", "sklearn", "transformers", "peft", "swarm_lab", "ml_dtypes"}
 
 
 def _modules() -> list[Path]:
