@@ -324,8 +324,9 @@ class Session:
 
     def _close(self) -> None:
         self._model.store(self._segment.contribution)
-        # A merged model that no batch has changed since it was judged is not judged again.
-        self._local = self._score if self._judged == self.batches else _finite(self._model.evaluate())
+        # A merged model that neither a batch nor the program has changed since it was judged is not judged again.
+        judged = self._judged == self.batches and self._segment.contribution == self._segment.merged
+        self._local = self._score if judged else _finite(self._model.evaluate())
         fresh = True
         while self.phase is Phase.TRAINING:
             self._park("end", fresh=fresh)
