@@ -49,7 +49,8 @@ class HuggingFaceCallback(TorchCallback, TrainerCallback):  # type: ignore[misc]
         self._module = unwrap(model)
         self.hf_mode: str = values.get("hf_mode") or ("peft" if has_adapter(model) else "full")
         self._evaluation = HuggingFaceEvaluation.of(values, self.logger)
-        self._whole = HuggingFaceModel(model, self._evaluation, adapter_only=self.hf_mode == "peft")
+        part = "adapter" if self.hf_mode == "peft" else "trainable" if values.get("parameters") == "trainable" else None
+        self._whole = HuggingFaceModel(model, self._evaluation, part=part, logger=self.logger)
         self._whole.keep(values.get("optimizer"), values.get("scheduler"))
         self._model = self._whole
         self._session: Member = Session(self._model, values, self.logger)

@@ -98,7 +98,7 @@ async def test_only_the_adapter_travels_and_every_tensor_of_it_is_loaded(launch,
     merged = layout.views(bytearray(members[0].model))
     assert len(names) == 6 and all(merged[name].tobytes() == first[name].numpy().tobytes() for name in names)
     (mark,) = [spec.name for spec in layout.specs if not spec.count]
-    assert mark.startswith("frozen base model ") and layout == members[1].program.layout
+    assert mark.startswith("frozen parameters ") and layout == members[1].program.layout
 
 
 DOCUMENTED = (
@@ -196,7 +196,7 @@ CHECKS = (
         return BertForSequenceClassification(config)
 
     def names(model):
-        return [spec.name for spec in HuggingFaceModel(model, None, adapter_only=True).layout()]
+        return [spec.name for spec in HuggingFaceModel(model, None, part="adapter", logger=None).layout()]
 
     fails("needs a model with an adapter", hfMode="peft")
     fails("must be one of full, peft", hf_mode="half")
