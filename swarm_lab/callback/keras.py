@@ -117,9 +117,6 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
         if self._late:
             self._late = False
             self._begin()
-        if self._session.phase is Phase.OVER:
-            # Keras has gone on after the swarm's end: moving averages, an epoch's end of other callbacks.
-            self._keras_model.load_again()
         self._session.end()
 
     def get_loss(self, merged: Mapping[str, Any]) -> tuple[float | None, float | None, int, int]:

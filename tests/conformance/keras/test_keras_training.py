@@ -153,10 +153,12 @@ async def test_weights_that_are_restored_before_it_are_contributed(train):
             def on_train_end(self, logs=None):
                 self.model.set_weights([np.full(w.shape, 9.0) for w in self.model.get_weights()])
         model = net()
-        model.fit(X, Y, verbose=0, callbacks=[Fixed(), SwarmCallback(4)])
-        tell(end=first(model))
+        model.fit(X, Y, batch_size=8, verbose=0, callbacks=[Fixed(), SwarmCallback(4, val_data=(X, Y))])
+        tell(end=first(model), loss=model.evaluate(X, Y, verbose=0)[0])
     """
-    trained = await train(source)
+    trained = await train(source, interval=4)
+    assert trained.syncs == [("begin", 0), ("interval", 4), ("end", 4)]
+    assert trained.parked[-1].sync.local_loss == pytest.approx(trained.facts("loss")[0])
     assert trained.facts("end") == [9.0]
     assert (np.frombuffer(trained.parked[-1].contribution, "float32") == 9.0).all()
     assert "a callback behind" not in trained.text
