@@ -105,6 +105,7 @@ class Session:
         self.total_epochs: int | None = self._arguments.get("total_epochs")
         self._warned = False
         self.phase = Phase.NEW
+        self.agreed: dict[str, Any] = {}  # by our names: what holds for this training, known from begin on
         self._place: Place | None = None
         self._start_round: int | None = None  # of the model that a program which was started again began with
         self._thread = self._pid = 0
@@ -148,6 +149,7 @@ class Session:
         welcome = self._greet(layout)
         self._segment = Segment(self._link.take_descriptor(), layout, welcome)
         self._interval = welcome.interval
+        self.agreed = dict(welcome.arguments)
         self._places = Places.at(self._environment.get(STATE), self._log)
         self.phase = Phase.TRAINING
         self._log.info("training with the swarm: %s", shown(welcome.arguments or sent_arguments(self._arguments)))

@@ -52,6 +52,8 @@ class SklearnCallback:
             rows, more = self._first
             self._estimator.partial_fit(*rows, **more)
         self._session.begin()
+        if isinstance(self._travels, Clusters):
+            _check_merge(self._session.agreed)
 
     def on_batch_end(self, batch: int | None = None, loss: float | None = None) -> None:
         """Call after each `partial_fit`. `batch` is not used; `loss` is shown live and goes nowhere else."""
@@ -94,13 +96,20 @@ class SklearnCallback:
             yield item
 
     def _check_clusters(self, values: Mapping[str, Any]) -> None:
-        if values.get("merge_method", "mean") != "mean":
-            raise CallbackArgumentError("clusters are merged by their counts, which needs merge_method mean")
+        _check_merge(values)
         if getattr(self._estimator, "reassignment_ratio", 0) > 0:
             self.logger.warning(
                 "reassignment_ratio above 0 lets a node move a centre of few rows elsewhere between two merges: "
                 "the merged centre is then a mean of two clusters; reassignment_ratio=0 keeps them together"
             )
+
+
+def _check_merge(values: Mapping[str, Any]) -> None:
+    if values.get("merge_method", "mean") != "mean":
+        raise CallbackArgumentError(
+            "clusters are merged by sums and counts of their rows, of which only a mean makes centres",
+            next_step="train with --merge mean, and leave merge_method out",
+        )
 
 
 def _first_rows(values: Mapping[str, Any], estimator: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:

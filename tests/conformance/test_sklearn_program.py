@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from swarm_lab.callback.messages import Release
+
 SOURCE = """
     import os
     import numpy as np
@@ -108,6 +110,15 @@ async def test_centres_are_merged_as_if_one_estimator_had_seen_the_rows_of_all(l
         assert member.exit.error is None, member.exit.error.traceback
         assert ("stdout", "centres of all rows") in member.lines
         assert 0 < member.exit.evaluated.loss < 1
+
+
+async def test_clusters_refuse_a_median_that_the_command_line_asks_for(launch):
+    member = await launch(CLUSTERS, framework="sklearn", variables={"SEED": "1"})
+    await member.program.hello(30)
+    await member.program.welcome(interval=2, arguments={"merge_method": "coordmedian"})
+    await member.program.parked()
+    await member.program.release(Release(model=False, interval=2))
+    assert "only a mean makes centres" in (await member.program.exit()).failed.message
 
 
 ENDLESS = """

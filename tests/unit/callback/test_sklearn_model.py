@@ -212,7 +212,7 @@ def test_an_estimator_that_changes_is_told_by_the_attribute():
         ({"model": SGDClassifier(), "val_data": (X, Y[:5]), "metric_function": "accuracy_score"}, "60 rows and 5 t"),
         ({"model": SGDClassifier(), "val_data": (X, Y), "loss_function": "log_loss"}, "needs probabilities"),
         ({"model": SGDClassifier(), "val_data": (X, Y), "metric_function": "accuracy"}, "has no accuracy"),
-        ({"model": MiniBatchKMeans(), "merge_method": "geomedian"}, "needs merge_method mean"),
+        ({"model": MiniBatchKMeans(), "merge_method": "geomedian"}, "only a mean makes centres"),
         ({"model": SGDClassifier(), "ml_platform": "PYTORCH"}, "must be SKLEARN"),
         ({"model": SGDClassifier(), "hfMode": "peft"}, "no argument"),
         ({"model": SGDClassifier(), "initdata": (X, Y)}, "did you mean"),
