@@ -286,3 +286,44 @@ UNLABELLED = (
 async def test_validation_rows_without_labels_are_told(train):
     trained = await train(UNLABELLED)
     assert trained.exit.failed.code == "SWL-609" and "gave no loss" in trained.exit.failed.message
+
+
+RANKS = (
+    START
+    + """
+    import socket
+    import torch.multiprocessing as mp
+
+    def train(rank, port):
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
+                       "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        torch.manual_seed(rank)
+        mine = BertForSequenceClassification(config)
+        given = arguments(ddp_backend="gloo")
+        cb = SwarmCallback(model=mine, val_data=rows)
+        Trainer(mine, given, train_dataset=rows, callbacks=[cb]).train()
+        torch.save(mine.state_dict(), f"rank{rank}.pt")
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    other = mp.get_context("fork").Process(target=train, args=(1, port))
+    other.start()
+    train(0, port)
+    other.join(20)
+    print("rank 1 left with", other.exitcode)
+"""
+)
+
+
+@pytest.mark.conformance("CB-41", "CB-52")
+async def test_of_several_ranks_the_first_speaks_and_all_have_its_model(train):
+    trained = await train(RANKS, interval=3)
+    assert trained.exit.error is None, trained.exit.error
+    assert "rank 1 left with 0" in trained.text, trained.text
+    assert [sync.batches for sync in trained.syncs] == [0, 3, 6, 8]  # 2 epochs of 32 rows in batches of 2 times 4
+    folder = trained.program.spec.directory
+    first, second = (torch.load(folder / f"rank{rank}.pt") for rank in (0, 1))
+    final = trained.layout.views(bytearray(trained.given[-1]))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert all(final[name].tobytes() == value.numpy().tobytes() for name, value in first.items())
