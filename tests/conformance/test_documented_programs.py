@@ -69,6 +69,7 @@ def test_alone_in_loopback(framework, program, saved, data, tmp_path, need):
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / saved).exists() and FINAL_LINE not in done.stdout
     assert done.stdout.count("SWARM_LOOPBACK is set") == 1
+    assert framework != "keras" or (tmp_path / "keras" / "folder" / "saved_model.pb").exists()
 
 
 @pytest.mark.conformance("CB-01", "CB-02", "CB-07", "CB-22", "CB-50", "CB-51", "CB-53", "CB-54", "CB-60", "CB-69")

@@ -52,6 +52,7 @@ def main():
     model_path = os.path.join(scratchDir, "keras")
     os.makedirs(model_path, exist_ok=True)
     model.save(os.path.join(model_path, "model.keras"))
+    model.save(os.path.join(model_path, "folder"))
     model.save_weights(os.path.join(model_path, "model.weights.h5"))
     scores = model.evaluate(x_test, y_test, verbose=0)
     print("test accuracy", scores[1])
