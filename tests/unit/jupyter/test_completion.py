@@ -36,7 +36,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
         ("%swarm license s", ["show"]),
         ("%swarm logs s", ["sl-1", "sl-2", "sentinel"]),
         ("%swarm logs sl-1 --na", ["--name"]),
-        ("%swarm up --framework ", ["torch", "keras"]),
+        ("%swarm up --framework ", ["torch", "keras", "sklearn"]),
         ("%swarm status de", ["demo", "dev"]),
         ("%swarm up --name d", ["demo", "dev"]),
         ("%swarm attach t", ["t-2", "t-1"]),
