@@ -57,7 +57,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 @pytest.mark.conformance("CB-71", "CB-22", "CB-54")
-@pytest.mark.parametrize(("framework", "program", "saved"), [TORCH, KERAS, OLD], ids=["torch", "keras", "first"])
+@pytest.mark.parametrize(("framework", "program", "saved"), [TORCH, KERAS], ids=["torch", "keras"])
 def test_alone_in_loopback(framework, program, saved, data, tmp_path, need):
     need(f"python:{framework}")
     folders = {"DATA_DIR": str(data), "SCRATCH_DIR": str(tmp_path), "MODEL_DIR": str(tmp_path), "MAX_EPOCHS": "2"}
