@@ -29,7 +29,7 @@ def later(work: Callable[[], None]) -> None:
 class PatientLog(EventLog):
     """An `EventLog` that does not raise when the disk takes nothing: such facts are written later, with their time.
 
-    Its calls return the sequence number, 0 for a fact that is kept; `append_once` None for one that another has written.
+    Its calls return the sequence number, 0 for a fact that is kept; `append_once` None for what another has written.
     """
 
     def __init__(
