@@ -161,6 +161,8 @@ class ArraysCallback(ABC):
             yield epoch
             self.on_epoch_end(epoch)
 
-    def getLoss(self, mergedParams: Arrays) -> tuple[float | None, float | None, int, int]:
+    def get_loss(self, merged: Arrays) -> tuple[float | None, float | None, int, int]:
         """See `Session.get_loss`: load these arrays, and judge."""
-        return self._session.get_loss(mergedParams)
+        return self._session.get_loss(merged)
+
+    getLoss = get_loss

@@ -151,9 +151,11 @@ class TorchCallback:
         """Call after the loop: waits for the swarm's end; the model then holds its final one."""
         self._session.end()
 
-    def getLoss(self, mergedParams: Mapping[str, Any]) -> tuple[float | None, float | None, int, int]:
+    def get_loss(self, merged: Mapping[str, Any]) -> tuple[float | None, float | None, int, int]:
         """See `Session.get_loss`: load these tensors, and judge."""
-        return self._session.get_loss(mergedParams)
+        return self._session.get_loss(merged)
+
+    getLoss = get_loss
 
     def epochs(self, count: int) -> Iterator[int]:
         """`for epoch in callback.epochs(count)`: begins where that was not done, counts epochs, ends with the swarm.
