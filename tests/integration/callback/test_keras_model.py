@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 MARK = "markers=conformance(*ids, different=None): as in tests/conftest.py"
-# On PyTorch a Keras model is a torch module as well: its tensors, its optimizer and its judging go other ways.
-ON_TORCH = "(every_bit and float16) or (goes_on and float32) or running_metrics or form and generator"
+# On PyTorch a Keras model is a torch module as well: its tensors and its judging go other ways.
+ON_TORCH = "(every_bit and bfloat16) or running_metrics"
 
 
 @pytest.mark.parametrize(("backend", "chosen"), [("tensorflow", ""), ("torch", ON_TORCH)])
