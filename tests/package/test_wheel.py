@@ -80,7 +80,7 @@ def test_contents(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in (
         "swarm_lab/py.typed",
-        "swarm_lab/notebooks/quickstart.ipynb",
+        *(f"swarm_lab/notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")),
         "swarm_lab/ledger/abi/Enrolment.json",
         "swarm_lab/ledger/abi/Rounds.json",
         "swarm_lab/ledger/abi/Trainings.json",
