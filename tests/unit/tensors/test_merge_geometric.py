@@ -41,7 +41,10 @@ def optimum(points: np.ndarray, weights: list[int]) -> float:
     return min(*found, *(cost(point, points, weights) for point in points))
 
 
-@pytest.mark.conformance("LC-52", "LC-60")
+@pytest.mark.conformance("LC-60")
+@pytest.mark.conformance(
+    "LC-52", different="stops at a step of 1e-9 of the distances (there 1e-6), after at most 1000 (there unpublished)"
+)
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 64), st.integers(1, 12), st.booleans(), st.integers(0, 2**32))
 def test_no_other_point_has_a_smaller_sum_of_distances(n: int, dimensions: int, equal: bool, seed: int) -> None:
