@@ -125,7 +125,7 @@ class NoFramework(SwarmLabError):
 
     code = "SWL-111"
     title = "no ML framework is installed"
-    next_step = "install one: `pip install 'swarm-lab[torch]'` or `pip install 'swarm-lab[keras]'`"
+    next_step = "install one: `pip install 'swarm-lab[torch]'`, or `[keras]`, or `[sklearn]`"
 
 
 class NoSuchNode(UsageError):

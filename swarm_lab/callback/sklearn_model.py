@@ -67,29 +67,33 @@ class SklearnModel:
         return (None, None) if self._evaluation is None else self._evaluation.run(self._estimator)
 
     def state(self) -> tuple[Mapping[str, Array], dict[str, Any]] | None:
-        """Moments and steps of an MLP's optimizer; None for estimators that have none."""
-        optimizer = getattr(self._estimator, "_optimizer", None)
+        """Moments and steps of an MLP's optimizer; of an estimator without one, that it has none."""
+        optimizer = self._optimizer
         if optimizer is None:
-            return None
+            return {}, {"optimizer": "none", "numbers": {}}
         lists = {name: value for name, value in vars(optimizer).items() if isinstance(value, list)}
         arrays = {f"{name}.{i}": array.copy() for name, parts in lists.items() for i, array in enumerate(parts)}
-        numbers = {name: value for name, value in vars(optimizer).items() if type(value) in (int, float)}
-        return arrays, {"optimizer": type(optimizer).__name__, "numbers": numbers}
+        numbers = {name: float(value) for name, value in vars(optimizer).items() if isinstance(value, float)}
+        steps = {name: value for name, value in vars(optimizer).items() if type(value) is int}
+        return arrays, {"optimizer": type(optimizer).__name__, "numbers": numbers | steps}
 
     def restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
         """Put the optimizer's state back; raises ModelError when it is of another one."""
-        optimizer = getattr(self._estimator, "_optimizer", None)
         present = self.state()
-        if optimizer is None or present is None or facts.get("optimizer") != present[1]["optimizer"]:
+        if present is None or facts.get("optimizer") != present[1]["optimizer"]:
             raise ModelError(f"the state that was kept is of the optimizer {facts.get('optimizer')}")
         shapes = {name: array.shape for name, array in arrays.items()}
         if shapes != {name: array.shape for name, array in present[0].items()}:
             raise ModelError("the optimizer's state that was kept has other shapes")
         for name in {key.partition(".")[0] for key in arrays}:
-            held = getattr(optimizer, name)
-            setattr(optimizer, name, [np.array(arrays[f"{name}.{i}"]) for i in range(len(held))])
+            held = getattr(self._optimizer, name)
+            setattr(self._optimizer, name, [np.array(arrays[f"{name}.{i}"]) for i in range(len(held))])
         for name, value in facts["numbers"].items():
-            setattr(optimizer, name, value)
+            setattr(self._optimizer, name, value)
+
+    @property
+    def _optimizer(self) -> Any:
+        return getattr(self._estimator, "_optimizer", None)
 
     def _specs(self) -> tuple[TensorSpec, ...]:
         specs = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -144,6 +146,50 @@ async def test_a_plain_loop_sees_that_the_swarm_stops(launch, averager):
     member = await launch(ENDLESS, framework="sklearn")
     await averager(3, stop_at=2).run([member])
     assert member.exit.error is None and member.syncs[-1].batches == 6
+
+
+AGAIN = """
+    import os
+    import numpy as np
+    from sklearn.{home} import {kind}
+    from swarm_lab import SwarmCallback
+
+    x = np.random.default_rng(0).normal(size=(40, 3)); y = (x[:, 0] > 0) * 1
+    model = {kind}()
+    cb = SwarmCallback(model=model, init_data=(x, y), classes=[0, 1])
+    for epoch in cb.epochs(4):
+        print("epoch", epoch, getattr(getattr(model, "_optimizer", None), "t", None))
+        for part in range(2):
+            model.partial_fit(x, y)
+            cb.on_batch_end()
+            cb._session._places.close()  # waits for the place, which is else left out while the last is being written
+        if os.environ["KILL"] and epoch == 2:
+            os._exit(9)
+    cb.on_train_end()
+"""
+
+
+@pytest.mark.conformance("CB-08")
+@pytest.mark.parametrize(("home", "kind"), [("linear_model", "SGDClassifier"), ("neural_network", "MLPClassifier")])
+async def test_a_program_that_was_killed_goes_on_in_its_epoch(launch, tmp_path, home, kind):
+    source, epochs = AGAIN.format(home=home, kind=kind), []
+    for name, resume in (("first", None), ("second", {"start": 2, "round": 6})):
+        variables = {"SWARM_STATE_DIR": str(tmp_path / "state"), "KILL": "1" if resume is None else ""}
+        member = await launch(source, name, framework="sklearn", variables=variables)
+        await member.program.hello(30)
+        await member.program.welcome(interval=1, resume=resume)
+        for round_ in itertools.count():
+            reason = (await member.program.parked()).reason
+            model = bytearray(member.program.contribution())
+            finished = reason == "end"
+            await member.program.release(Release(model=True, round=round_, interval=1, finished=finished), model)
+            if finished or (resume is None and round_ == 6):
+                break
+        await member.program.exit()
+        epochs.append([line.split()[1:] for _, line in member.lines if line.startswith("epoch")])
+    assert [epoch for epoch, _ in epochs[0]] == ["0", "1", "2"]
+    steps = "7" if kind == "MLPClassifier" else "None"
+    assert epochs[1][0] == ["2", steps] and [epoch for epoch, _ in epochs[1]] == ["2", "3"]
 
 
 DOCUMENTED = """
