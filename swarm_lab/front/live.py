@@ -141,5 +141,11 @@ _LINES: dict[str, Callable[[Mapping[str, Any]], Text]] = {
     "output": lambda event: Text(f"{event.get('node')}| {event.get('text')}", style="dim"),
     "waiting": lambda event: Text(f"{event.get('node')} waits: {event.get('reason')}", style="yellow"),
     "node_finished": lambda event: Text(f"{event.get('node')} finished"),
+    "training_resumed": lambda event: Text(f"goes on after round {event['round']} on {', '.join(event['nodes'])}"),
+    "program_restarted": lambda event: Text(
+        f"{event.get('node')} starts its program again, start {event.get('start')}: {event.get('reason')}",
+        style="yellow",
+    ),
+    "node_joined": lambda event: Text(f"{event.get('node')} joins"),
     "training_stopped": lambda event: Text("stopping with one closing round"),
 }
