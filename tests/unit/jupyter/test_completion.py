@@ -37,6 +37,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
         ("%swarm logs s", ["sl-1", "sl-2", "sentinel"]),
         ("%swarm logs sl-1 --na", ["--name"]),
         ("%swarm up --framework ", ["torch", "keras", "sklearn"]),
+        ("%%swarm train --merge ", ["mean", "coordmedian", "geomedian"]),
         ("%swarm status de", ["demo", "dev"]),
         ("%swarm up --name d", ["demo", "dev"]),
         ("%swarm attach t", ["t-2", "t-1"]),

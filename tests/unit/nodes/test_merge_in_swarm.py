@@ -6,6 +6,7 @@ from scipy.optimize import minimize
 from support.swarm_in_process import LAYOUT, Node, Program, Swarm
 
 from swarm_lab.callback.arguments import MERGE_METHODS as FOR_PROGRAMS
+from swarm_lab.front.options import TrainOptions
 from swarm_lab.nodes.staging import TrainingRules
 from swarm_lab.rounds.events import Merge
 from swarm_lab.rounds.layout import root
@@ -109,4 +110,5 @@ def _loses_bases(node: Node) -> list[str]:
 
 def test_every_place_that_names_the_methods_names_the_same() -> None:
     staged = TrainingRules.model_json_schema()["properties"]["merge"]["enum"]
-    assert list(METHODS) == staged == list(FOR_OPERATORS) == list(FOR_PROGRAMS)
+    typed = TrainOptions.model_json_schema()["properties"]["merge"]["enum"]
+    assert list(METHODS) == staged == typed == list(FOR_OPERATORS) == list(FOR_PROGRAMS)
