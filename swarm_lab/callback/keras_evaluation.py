@@ -111,7 +111,12 @@ class Evaluation:
     def _empty(self) -> bool:
         if self.arrays:
             return len(keras.tree.flatten(self.data[0])[0]) == 0
-        return hasattr(self.data, "__next__") and not self._all()
+        if hasattr(self.data, "__next__"):
+            return not self._all()
+        try:
+            return len(self.data) == 0
+        except TypeError:  # a Dataset that does not know
+            return False
 
     def _nothing(self) -> Score:
         if not self._told:
