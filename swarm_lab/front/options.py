@@ -75,9 +75,7 @@ class TrainOptions(Options):
     name: SwarmName = None
     sync: Annotated[int, Field(ge=1, description="batches between two rounds")] = 16
     min_peers: Annotated[int | None, Field(ge=1, description="least nodes in a round [more than half]")] = None
-    merge: Annotated[
-        Literal["mean", "coordmedian", "geomedian"], Field(description="how models are merged")
-    ] = "mean"
+    merge: Annotated[Literal["mean", "coordmedian", "geomedian"], Field(description="how models are merged")] = "mean"
     adaptive: Annotated[bool, Field(description="let --sync follow the validation loss")] = False
     early_stopping: Annotated[
         int, Field(ge=0, lt=2**32, description="end after so many rounds without a better validation loss; 0: never")
