@@ -102,8 +102,9 @@ def test_checkpoints_cut_in_half_are_named_and_the_model_comes_from_a_peer(patie
     ended_alike(patient, training)
     log = "\n".join(patient.swarm.logs("sl-3", lines=400))
     assert "a checkpoint is passed over" in log and any(path.name in log for path in stored)
-    left = sorted((folder(patient, training, "sl-3") / "checkpoints").glob("*.safetensors"))
-    assert len(left) == 2 and left[-1].name.startswith(f"{training.status.round:06d}-")
+    for node, counts in (("sl-1", {2}), ("sl-3", {1, 2})):  # sl-3 may have come back for the last round only
+        left = sorted(path.name for path in (folder(patient, training, node) / "checkpoints").glob("*.safetensors"))
+        assert len(left) in counts and left[-1].startswith(f"{training.status.round:06d}-"), (node, left)
 
 
 def test_a_program_that_outlives_its_node_is_ended_before_the_next_one_starts(patient: Patient) -> None:
