@@ -79,6 +79,8 @@ class SklearnCallback:
         After a restart it goes on with the epoch that was begun.
         """
         if self._session.phase is Phase.NEW:
+            if self._session.total_epochs is None:
+                self._session.total_epochs = count
             self.on_train_begin()
         for epoch in range(self._session.resumed_epoch, count):
             if self.stop_training:
