@@ -139,6 +139,10 @@ def _randomness_kept(devices: list[torch.device]) -> Iterator[None]:
         np.random.set_state(numbers)
 
 
+def _alone() -> bool:
+    return False
+
+
 def _make(home: str, argument: str, values: Mapping[str, Any]) -> Any:
     name = values.get(argument)
     if name is None:
@@ -151,7 +155,12 @@ def _make(home: str, argument: str, values: Mapping[str, Any]) -> Any:
         raise CallbackArgumentError(f"{argument} must name a class of {home}; it has no {name}") from error
     given = values.get(f"{argument}_args", {})
     try:
-        return cls(**given)
+        made = cls(**given)
+        for part in made.modules() if isinstance(made, torch.nn.Module) else ():
+            # Only rank 0 judges: a metric that gathers from all ranks would wait for the others for ever.
+            if hasattr(part, "distributed_available_fn"):
+                part.distributed_available_fn = _alone
+        return made
     except (TypeError, ValueError) as error:
         raise CallbackArgumentError(f"{argument}_args do not fit {name}: {error}") from error
 

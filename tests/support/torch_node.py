@@ -19,7 +19,7 @@ from swarm_lab.nodes.program import Exit, Program
 from swarm_lab.nodes.seats_client import SeatsClient
 from swarm_lab.rounds.layout import Layout
 
-LIMIT = 60.0
+LIMIT = 100.0
 # What a program of these tests may use: `bits` of tensors, `keep` for what the test wants to see of it.
 PRELUDE = """
 import os, torch
