@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from swarm_lab.callback.messages import Hello
 from swarm_lab.errors import LedgerRefused, SwarmLabError, TermsDiffer, TrainingLost
 from swarm_lab.ledger.client import Ledger
@@ -56,6 +58,10 @@ class Registration:
             return error
         account = str(error.arguments.get("fixedBy"))
         first = self._directory.find(account)
+        if first is None:  # it came up after this node last read the roster
+            with contextlib.suppress(SwarmLabError):
+                await self._directory.refresh()
+            first = self._directory.find(account)
         theirs = await self._transport.describe(first, training) if first is not None else None
         difference = theirs.difference(mine) if theirs is not None else None
         other = first.name if first is not None else self._directory.name(account)
