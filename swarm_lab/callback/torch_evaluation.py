@@ -156,7 +156,8 @@ def _make(home: str, argument: str, values: Mapping[str, Any]) -> Any:
     given = values.get(f"{argument}_args", {})
     try:
         made = cls(**given)
-        for part in made.modules() if isinstance(made, torch.nn.Module) else ():
+        parts: Iterable[Any] = made.modules() if isinstance(made, torch.nn.Module) else ()
+        for part in parts:
             # Only rank 0 judges: a metric that gathers from all ranks would wait for the others for ever.
             if hasattr(part, "distributed_available_fn"):
                 part.distributed_available_fn = _alone
