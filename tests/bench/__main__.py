@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from swarm_lab.errors import SwarmLabError
 from tests.bench import machine, ours, peers, recovery, tables
 from tests.bench.others import NotInstalled, prepare
 from tests.bench.rows import Row
@@ -84,19 +86,31 @@ class Bench:
                 self.left_out.append(f"{what}, {_name}: no time left of --limit {self.asked.limit:g}")
                 continue
             machine.wait_until_quiet(self.asked.quiet)
-            row = runner(params, n, self.asked.rounds or rounds_of(params), self.until)
+            row = self.row(runner, params, n)
             floor = row.round_s if runner is peers.floor else floor
             if floor and row.round_s:
                 row.ratio_to_mtls_floor = round(row.round_s / floor, 2)
             self.rows.append(row)
             say(f"  {what}: {row.system}: {row.round_s} s/round {row.note}")
 
+    def row(self, runner: Runner, params: int, n: int) -> Row:
+        """One system; what went wrong with it is its row's note."""
+        try:
+            return runner(params, n, self.asked.rounds or rounds_of(params), self.until)
+        except SwarmLabError as error:
+            return Row("swarm-lab", params, n, note=str(error).splitlines()[0][:200])
+
     def recover(self) -> None:
         """Kills, where they are asked for and there is time."""
         if not self.asked.recovery or time.monotonic() > self.until:
             return
         params, n = cells(self.asked)[0]
-        self.recovery = recovery.run(params, n, self.asked.kills, min(self.until, time.monotonic() + LIMIT_S / 3))
+        until = min(self.until, time.monotonic() + self.asked.limit / 3)
+        try:
+            self.recovery = recovery.run(params, n, self.asked.kills, until)
+        except SwarmLabError as error:
+            self.left_out.append(f"recovery: {str(error).splitlines()[0][:200]}")
+            return
         say(f"  recovery: member {self.recovery['member_s']} s, coordinator {self.recovery['coordinator_s']} s")
 
     def show(self) -> None:
@@ -111,13 +125,17 @@ class Bench:
         say("\n" + "\n\n".join(parts), sys.stderr if self.asked.json else sys.stdout)
 
     def as_json(self) -> dict[str, Any]:
-        """For scripts; the ratio is that of the largest model, with four nodes where there are such rows."""
-        mine = [row for row in self.rows if row.system == "swarm-lab" and row.ratio_to_mtls_floor is not None]
+        """For scripts; ratio and seconds are of the largest model, with four nodes where there are such rows.
+
+        With `--repeat` they are medians of its rows.
+        """
+        mine = [row for row in self.rows if row.system == "swarm-lab" and row.round_s is not None]
         best = max(mine, key=lambda row: (row.n == 4, row.params), default=None)
+        same = [row for row in mine if best and (row.n, row.params) == (best.n, best.params)]
         return {
             "machine": self.machine,
-            "ratio_to_mtls_floor": best.ratio_to_mtls_floor if best else None,
-            "round_s": best.round_s if best else None,
+            "ratio_to_mtls_floor": median([row.ratio_to_mtls_floor for row in same]),
+            "round_s": median([row.round_s for row in same]),
             "params": best.params if best else None,
             "n": best.n if best else None,
             "average_ok": bool(self.rows) and all(row.average_ok for row in self.rows),
@@ -133,6 +151,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--params", type=_sizes, help="sizes, like 1M,10M,50M or 0.1M")
     parser.add_argument("--n", type=_numbers, help="numbers of nodes, like 2,4,8,16")
     parser.add_argument("--rounds", type=int, help="rounds of each row [by size: 20 to 6]")
+    parser.add_argument("--repeat", type=int, default=1, help="measure everything so often, floor and ours in turn [1]")
     parser.add_argument("--systems", type=_names, default=["floor", "gloo", "ours"], help="[floor,gloo,ours]")
     parser.add_argument("--peers", type=_names, default=[], help="other systems, each in its own environment: hivemind")
     parser.add_argument(
@@ -152,7 +171,13 @@ def cells(asked: argparse.Namespace) -> Sequence[tuple[int, int]]:
         if asked.recovery is None:
             asked.recovery = "ours" in asked.systems
         return DEFAULT
-    return [(params, n) for n in asked.n or [4] for params in asked.params or SIZES]
+    return [(params, n) for n in asked.n or [4] for params in asked.params or SIZES] * asked.repeat
+
+
+def median(values: list[float | None]) -> float | None:
+    """The middle one of those that are known."""
+    known = [value for value in values if value is not None]
+    return round(statistics.median(known), 4) if known else None
 
 
 def rounds_of(params: int) -> int:

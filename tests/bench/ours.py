@@ -88,6 +88,7 @@ def run(params: int, n: int, rounds: int, until: float) -> Row:
             measured = rows.window(lines, n, WARM)
             row.phases_s = phases.per_round(root, swarm.seats, measured, len(rows.complete(lines, n)) - WARM)
             row.committed_s = _committed(training)
+            row.work_s, row.bytes_per_node = phases.work(root)
         for name, value in watch.found.items():
             setattr(row, name, value)
         return rows.fill(row, lines, begun, WARM, counted=own_network())

@@ -7,7 +7,12 @@ from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from swarm_lab.facts import metrics
+
+# What is done once or a few times a round, by the nodes' metrics: name here, name there.
+_WORK = {"merge": "swarm_lab_merge_seconds", "ledger commit": "swarm_lab_ledger_commit_seconds"}
 
 
 def per_round(root: Path, seats: list[str], window: tuple[float, float], rounds: int) -> dict[str, float]:
@@ -42,6 +47,19 @@ def _phases(node: Path) -> list[tuple[float, str]]:
     return sorted(found)
 
 
-def numbers(root: Path) -> str:
-    """The nodes' own numbers as they are now, in Prometheus' text format."""
-    return metrics.exposition(root)
+def work(root: Path) -> tuple[dict[str, float], int | None]:
+    """Mean seconds of one merge and of one commit, and bytes that a node sent to its peers per round.
+
+    From the nodes' metrics, which they write every few seconds: {} and None where they have not yet.
+    """
+    sums: dict[str, float] = defaultdict(float)
+    for family in text_string_to_metric_families(metrics.exposition(root)):
+        for sample in family.samples:
+            sums[sample.name] += sample.value
+    means = {
+        name: round(sums[f"{metric}_sum"] / sums[f"{metric}_count"], 4)
+        for name, metric in _WORK.items()
+        if sums[f"{metric}_count"]
+    }
+    rounds = sums["swarm_lab_rounds_total"]  # of all nodes, as the bytes are
+    return means, round(sums["swarm_lab_sent_bytes_total"] / rounds) if rounds else None

@@ -18,7 +18,8 @@ class Row:
     """`round_s` is the median of `rounds`; None where no round was seen. Bytes are per node and round.
 
     A round takes from the instant at which the last peer holds one average to that at which the last holds the next.
-    `committed_s` is ours alone: the same from the ledger's side, the `seconds` of `round` events.
+    `committed_s` is ours alone: the same from the ledger's side, the `seconds` of `round` events; so are `phases_s`,
+    the mean of the nodes in each phase per round, and `work_s`, the mean of one merge and of one commit.
     """
 
     system: str
@@ -40,6 +41,7 @@ class Row:
     processes: int = 0
     memory_samples: int = 0
     phases_s: dict[str, float] = field(default_factory=dict)
+    work_s: dict[str, float] = field(default_factory=dict)
     note: str = ""
 
     def as_json(self) -> dict[str, Any]:
@@ -91,7 +93,8 @@ def fill(row: Row, lines: Sequence[dict[str, Any]], begun: float, warm: int, *, 
         if counted:
             moved = done[-1]["loopback"] - done[warm - 1]["loopback"]
             row.bytes_per_node = round(moved / len(taken) / row.n)
-            row.model_sizes_per_node = round(row.bytes_per_node / (4 * row.params), 2)
+    if row.bytes_per_node is not None:
+        row.model_sizes_per_node = round(row.bytes_per_node / (4 * row.params), 2)
     row.average_ok = right(lines, row.n)
     return row
 

@@ -13,7 +13,11 @@ _HEAD = ("system", "params", "n", "s/round", "min - max (rounds)", "x floor", "c
 
 def machine(facts: dict[str, Any]) -> str:
     """What the numbers are of, on a line."""
-    where = "loopback of its own" if facts["own_network"] else "loopback shared with others: bytes are not counted"
+    where = (
+        "loopback of its own"
+        if facts["own_network"]
+        else "loopback shared with others: bytes of ours by its own metrics"
+    )
     return (
         f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gb']} GB ({facts['memory_available_gb']} free), "
         f"{facts['system']}, Python {facts['python']}; "
@@ -30,17 +34,27 @@ def phases(rows: Sequence[Row]) -> str:
     """Where the time of our rounds goes; "" where nothing is known."""
     known = [row for row in rows if row.phases_s]
     names = list(dict.fromkeys(name for row in known for name in row.phases_s))
-    lines = [[size(row.params), row.n, *(_milli(row.phases_s.get(name)) for name in names)] for row in known]
-    return _table(("params", "n", *(f"{name} ms" for name in names)), lines) if known else ""
+    works = list(dict.fromkeys(name for row in known for name in row.work_s))
+    lines = [
+        [
+            size(row.params),
+            row.n,
+            *(_milli(row.phases_s.get(name)) for name in names),
+            *(_milli(row.work_s.get(name)) for name in works),
+        ]
+        for row in known
+    ]
+    head = ("params", "n", *(f"{name} ms" for name in names), *(f"one {name} ms" for name in works))
+    return _table(head, lines) if known else ""
 
 
 def recovery(found: dict[str, Any]) -> str:
     """What a death costs."""
-    head = ("killed", "node", "next round s", "usual s", "round had it", "in a round again s")
-    keys = ("killed", "node", "next_round_s", "usual_s", "with_it", "back_s")
+    head = ("killed", "while", "node", "next round s", "usual s", "round had it", "in a round again s")
+    keys = ("killed", "while", "node", "next_round_s", "usual_s", "with_it", "back_s")
     lines = [["" if kill[key] is None else kill[key] for key in keys] for kill in found["kills"]]
     about = f"{size(found['params'])}, n = {found['n']}, batches of {found['batch_s']} s, load {found['load_before']}"
-    return f"kill -9 between two rounds ({about}) {found.get('note', '')}\n\n{_table(head, lines)}"
+    return f"kill -9 ({about}) {found.get('note', '')}\n\n{_table(head, lines)}"
 
 
 def size(params: int) -> str:
