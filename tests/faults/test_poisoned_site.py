@@ -99,7 +99,7 @@ def test_the_nodes_numbers_tell_of_the_rounds(patient: Patient) -> None:
     phases = {s.labels["phase"] for s in samples if s.name == "swarm_lab_phase_seconds_count" and s.value > 0}
     assert found["swarm_lab_rounds_total"] >= 6 and found["swarm_lab_batches_total"] >= 2 * BATCHES
     assert found["swarm_lab_round_seconds_sum"] > 0
-    assert peers == {"sl-2", "sl-3", "sl-4"} and {"training", "checked_in"} <= phases
+    assert peers >= {"sl-2", "sl-3", "sl-4"} and {"training", "checked_in"} <= phases
     everywhere = [s for f in text_string_to_metric_families(patient.swarm.metrics()) for s in f.samples]
     for name in ("merge", "ledger_commit"):
         assert sum(s.value for s in everywhere if s.name == f"swarm_lab_{name}_seconds_count") >= 6
