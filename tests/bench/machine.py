@@ -82,7 +82,8 @@ def _can_unshare() -> bool:
 class Watch:
     """Samples memory (PSS: shared pages count once) and processor time of the processes that `find` names.
 
-    Use it as a context manager; `found` is what it saw. Peaks shorter than its steps are missed.
+    Use it as a context manager; `found` is what it saw. Peaks shorter than its steps are missed, and what a process did
+    after the last sample counts as work of others.
     """
 
     def __init__(self, find: Callable[[], Iterable[psutil.Process]]) -> None:
