@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from swarm_lab.facts import phases
+from swarm_lab.facts.phases import NodePhase
+
 TrainingState = Literal["queued", "running", "finished", "stopped", "failed"]
 OVER: frozenset[str] = frozenset({"finished", "stopped", "failed"})
 
@@ -27,7 +30,11 @@ class RoundView:
 
 @dataclass(slots=True)
 class TrainingView:
-    """A training as its events tell it. `finished` and `failed` map a node to what it said last."""
+    """A training as its events tell it. `finished` and `failed` map a node to what it said last.
+
+    `phases` has what lasted long enough to be told; `lost` nodes that others do not hear, `without` those that are not
+    in the last round of a training that is over, with the reason.
+    """
 
     id: str
     state: TrainingState = "queued"
@@ -44,6 +51,9 @@ class TrainingView:
     waiting: dict[str, dict[str, Any]] = field(default_factory=dict)
     finished: dict[str, dict[str, Any]] = field(default_factory=dict)
     failed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    phases: dict[str, NodePhase] = field(default_factory=dict)
+    lost: dict[str, dict[str, Any]] = field(default_factory=dict)
+    without: dict[str, str] = field(default_factory=dict)
     stop_asked: bool = False
     model: str | None = None
     model_digest: str | None = None
@@ -88,7 +98,26 @@ class TrainingView:
             "digest": digests.pop() if len(digests) == 1 else None,
             "metrics": {end["node"]: end.get("metrics") for end in ends},
             "failed": {node: end.get("message") for node, end in self.failed.items()},
+            "without": self.outside(),
         }
+
+    def outside(self) -> dict[str, str]:
+        """Nodes of the training that are not in its last committed round, and why."""
+        if not self.rounds:
+            return {}
+        last = self.rounds[-1]
+        return {node: self._why_outside(node, last) for node in self.nodes if node not in last.nodes}
+
+    def _why_outside(self, node: str, last: RoundView) -> str:
+        said = str(self.failed.get(node, {}).get("message") or "").partition("\n")[0]
+        away = str(self.lost.get(node, {}).get("reason") or "")
+        return said or last.left_out.get(node, "") or away or "it took no part"
+
+    def enters(self, node: str, phase: str, since: float) -> None:
+        """A node's phase; one that goes on keeps its beginning."""
+        known = self.phases.get(node)
+        if known is None or known.phase != phase:
+            self.phases[node] = NodePhase(phase, since)
 
 
 def fold(events: Iterable[Mapping[str, Any]]) -> dict[str, TrainingView]:
@@ -106,6 +135,8 @@ def apply(views: dict[str, TrainingView], event: Mapping[str, Any]) -> TrainingV
     if step is None or not isinstance(training, str) or event.get("v") != 1:
         return None
     view = views.setdefault(training, TrainingView(training))
+    if event["event"] in _LIFE:
+        view.lost.pop(str(event.get("node")), None)
     step(view, event)
     return view
 
@@ -160,10 +191,20 @@ def _progress(view: TrainingView, event: Mapping[str, Any]) -> None:
     _started(view, event)
     view.progress[str(event["node"])] = {key: event.get(key) for key in ("round", "batches", "loss")}
     view.waiting.pop(str(event["node"]), None)
+    view.enters(str(event["node"]), "TRAINING", _time(event))
 
 
 def _waiting(view: TrainingView, event: Mapping[str, Any]) -> None:
-    view.waiting[str(event["node"])] = {key: event.get(key) for key in ("phase", "reason", "nodes")}
+    node = str(event["node"])
+    view.waiting[node] = {key: event.get(key) for key in ("phase", "reason", "nodes", "since")}
+    since = event.get("since")
+    view.enters(node, str(event.get("phase") or phases.WAITING_FOR_PEERS), _time(event) if since is None else since)
+
+
+def _lost(view: TrainingView, event: Mapping[str, Any]) -> None:
+    node = str(event["node"])
+    if node not in view.failed and node not in view.finished:
+        view.lost[node] = {key: event.get(key) for key in ("by", "reason", "since")}
 
 
 def _round(view: TrainingView, event: Mapping[str, Any]) -> None:
@@ -185,6 +226,7 @@ def _round(view: TrainingView, event: Mapping[str, Any]) -> None:
     )
     for node in view.rounds[-1].nodes:
         view.waiting.pop(node, None)
+        view.enters(node, "TRAINING", _time(event))
 
 
 def _node_finished(view: TrainingView, event: Mapping[str, Any]) -> None:
@@ -192,11 +234,14 @@ def _node_finished(view: TrainingView, event: Mapping[str, Any]) -> None:
     view.finished[node] = dict(event)
     view.failed.pop(node, None)
     view.waiting.pop(node, None)
+    view.enters(node, "FINISHED", _time(event))
 
 
 def _node_failed(view: TrainingView, event: Mapping[str, Any]) -> None:
-    view.failed[str(event["node"])] = dict(event)
-    view.waiting.pop(str(event["node"]), None)
+    node = str(event["node"])
+    view.failed[node] = dict(event)
+    view.waiting.pop(node, None)
+    view.enters(node, phases.failed(event.get("code")), _time(event))
 
 
 def _stopped(view: TrainingView, _event: Mapping[str, Any]) -> None:
@@ -208,9 +253,16 @@ def _finished(view: TrainingView, event: Mapping[str, Any]) -> None:
     view.model = event.get("model")
     view.model_digest = event.get("digest")
     view.metrics = dict(event.get("metrics") or {})
-    view.ended = float(event.get("time", 0.0))
+    view.ended = _time(event)
+    view.without = dict(event.get("without") or {})
 
 
+def _time(event: Mapping[str, Any]) -> float:
+    return float(event.get("time", 0.0))
+
+
+# What only a node that is there can say.
+_LIFE = frozenset({"training_started", "progress", "waiting", "program_restarted", "node_finished"})
 _STEPS: dict[str, Callable[[TrainingView, Mapping[str, Any]], None]] = {
     "training_created": _created,
     "training_queued": lambda view, event: None,
@@ -220,6 +272,7 @@ _STEPS: dict[str, Callable[[TrainingView, Mapping[str, Any]], None]] = {
     "node_joined": _joined,
     "progress": _progress,
     "waiting": _waiting,
+    "node_lost": _lost,
     "round": _round,
     "node_finished": _node_finished,
     "node_failed": _node_failed,

@@ -15,6 +15,8 @@ import psutil
 from pydantic import BaseModel
 
 from swarm_lab.errors import SwarmLabError
+from swarm_lab.facts.causes import Cause, cause_of
+from swarm_lab.facts.events import fold, read
 from swarm_lab.facts.paths import SwarmPaths
 from swarm_lab.facts.swarm import SwarmFacts
 from swarm_lab.front.launch import installed_framework
@@ -38,10 +40,11 @@ class Check(BaseModel):
 
 
 class Report(BaseModel):
-    """All checks; `ok` if each is. `bundle` is the path of the collected logs."""
+    """All checks; `ok` if each is. `cause`: why the last training failed. `bundle`: path of the collected logs."""
 
     swarm: str
     ok: bool
+    cause: Cause | None = None
     checks: list[Check]
     bundle: str | None = None
 
@@ -65,7 +68,10 @@ def examine(paths: SwarmPaths, facts: SwarmFacts, *, bundle: bool = True) -> Rep
     case = _Case(paths, facts)
     checks = [check for look in _CHECKS for check in look(case)]
     packed = str(_pack(case, checks)) if bundle else None
-    return Report(swarm=facts.name, ok=all(check.ok for check in checks), checks=checks, bundle=packed)
+    last = list(fold(read(paths.root)).values())[-1:]
+    cause = cause_of(last[0]) if last else None
+    ok = all(check.ok for check in checks)
+    return Report(swarm=facts.name, ok=ok, cause=cause, checks=checks, bundle=packed)
 
 
 def _supervisor(case: _Case) -> Iterator[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,8 +11,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from swarm_lab.facts.phases import lasting
 from swarm_lab.facts.views import TrainingView, apply
 
+_MOMENT_S = 2.0
 _SILENT = frozenset({"progress", "training_started"})
 
 
@@ -22,6 +25,7 @@ class Board:
         self._console = console
         self._views: dict[str, TrainingView] = {}
         self._live: Live | None = None
+        self._view = TrainingView("")
         self._told: set[tuple[str, str]] = set()
 
     def show(self, event: Mapping[str, Any]) -> None:
@@ -32,10 +36,12 @@ class Board:
             self._console.print(text)
         if view is None or not self._console.is_terminal:
             return
+        self._view = view
         if self._live is None:
-            self._live = Live(console=self._console, refresh_per_second=8, transient=True)
+            self._live = Live(
+                console=self._console, refresh_per_second=4, transient=True, get_renderable=lambda: _table(self._view)
+            )
             self._live.start()
-        self._live.update(_table(view))
         if event.get("event") == "finished":
             self.stop()
 
@@ -50,6 +56,9 @@ class Board:
         if name in _SILENT:
             return None
         node = str(event.get("node", ""))
+        view = self._views.get(str(event.get("training")))
+        if name == "node_lost" and view is not None and node not in view.lost:
+            return None  # it has ended: nothing is missed
         if name == "waiting" and (node, str(event.get("reason"))) in self._told:
             return None
         if name == "waiting":
@@ -58,17 +67,18 @@ class Board:
 
 
 def _table(view: TrainingView) -> Table:
-    table = Table("node", "round", "batches", "loss", "metric", "", box=None, title=f"{view.id} {view.state}")
+    table = Table("node", "phase", "round", "batches", "loss", "metric", "", box=None, title=f"{view.id} {view.state}")
     last = view.rounds[-1].metrics if view.rounds else {}
     for node in view.nodes:
         here = view.progress.get(node, {})
         numbers = last.get(node) or {}
         loss = here.get("loss") if here.get("loss") is not None else numbers.get("loss")
         note = str(view.waiting.get(node, {}).get("reason", ""))
-        if node in view.finished or node in view.failed:
-            note = "finished" if node in view.finished else "failed"
+        if node in view.lost:
+            note = f"not heard: {view.lost[node].get('reason')}"
         table.add_row(
             node,
+            _phase(view, node),
             str(here.get("round") or view.round),
             str(here.get("batches", "")),
             number(loss),
@@ -76,6 +86,17 @@ def _table(view: TrainingView) -> Table:
             note,
         )
     return table
+
+
+def _phase(view: TrainingView, node: str) -> str:
+    """A phase and for how long, where that is longer than a moment."""
+    known = view.phases.get(node)
+    if known is None:
+        return "WAITING_FOR_PEERS" if view.state == "running" else ""
+    if node in view.finished or node in view.failed:
+        return known.phase
+    seconds = time.time() - known.since
+    return known.phase + (f" {lasting(seconds)}" if seconds >= _MOMENT_S else "")
 
 
 def number(value: Any) -> str:
@@ -123,6 +144,8 @@ def _finished(event: Mapping[str, Any]) -> Text:
     state = str(event.get("state", "finished"))
     digest = str(event.get("digest") or "")[:16]
     text = f"{event['training']} {state} after {event.get('rounds')} rounds"
+    without = "; ".join(f"{node} ({why})" for node, why in (event.get("without") or {}).items())
+    text += f", the last one without {without}" if without else ""
     return Text(text + (f"; model {event.get('model')} digest {digest}" if event.get("model") else ""), style="bold")
 
 
@@ -146,6 +169,13 @@ _LINES: dict[str, Callable[[Mapping[str, Any]], Text]] = {
         f"{event.get('node')} starts its program again, start {event.get('start')}: {event.get('reason')}",
         style="yellow",
     ),
+    "node_lost": lambda event: Text(
+        f"{event.get('node')} is not heard: {event.get('reason')} (says {event.get('by')})", style="yellow"
+    ),
+    "coordinator": lambda event: Text(
+        f"{event.get('node')} coordinates round {event.get('round')} ({event.get('after')}: {event.get('reason')})"
+    ),
+    "repeated": lambda event: Text(f"{event.get('node')}: {event.get('reason')}", style="yellow"),
     "node_joined": lambda event: Text(f"{event.get('node')} joins"),
     "training_stopped": lambda event: Text("stopping with one closing round"),
 }

@@ -28,7 +28,11 @@ READY = frozenset({"ready", "training"})
 
 
 class NodeStatus(BaseModel):
-    """One node. `since` is unix seconds; `seat` is how an SL's programs start (warm or cold, memory)."""
+    """One node. `since` is unix seconds; `seat` is how an SL's programs start (warm or cold, memory).
+
+    `phase` of an SL is where it is in its training, or how its last one ended, since `phase_since` in unix seconds;
+    `round` the one that it works for, `waiting_for` the nodes that it has waited for longer than a second.
+    """
 
     name: str
     kind: str
@@ -40,6 +44,10 @@ class NodeStatus(BaseModel):
     pid: int | None = None
     message: str = ""
     since: float | None = None
+    phase: str | None = None
+    phase_since: float | None = None
+    round: int | None = None
+    waiting_for: list[str] = Field(default_factory=list)
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -63,6 +71,8 @@ class TrainingStatus(BaseModel):
     model: str | None = None
     waiting: dict[str, Any] = Field(default_factory=dict)
     failed: dict[str, str] = Field(default_factory=dict)
+    lost: dict[str, Any] = Field(default_factory=dict)
+    without: dict[str, str] = Field(default_factory=dict)
 
 
 class SwarmStatus(BaseModel):
@@ -111,6 +121,8 @@ def training_status(view: TrainingView) -> TrainingStatus:
         model=view.model,
         waiting={} if view.over else view.waiting,
         failed={node: str(said.get("message", "")) for node, said in view.failed.items()},
+        lost={} if view.over else view.lost,
+        without=view.without,
     )
 
 
@@ -135,9 +147,14 @@ def _node(
     pid = _pid(paths, node.name, programs)
     said = _word(paths.state(node.name), pid)
     state, message = _state(said, pid, None if programs is None else programs.get(node.name))
+    if pid is not None and _frozen(pid):
+        state, message = "degraded", f"frozen: process {pid} is stopped; `kill -CONT {pid}` lets it go on"
     role = ROLES.get(node.kind)
     extra = dict(said.extra) if said is not None else {}
     seat = extra.pop("seat", None)
+    phase, since, round_, waiting_for = (
+        extra.pop(key, None) for key in ("phase", "phase_since", "round", "waiting_for")
+    )
     if node.kind == "sl" and seat is None:
         seat = "cold" if facts.cold else "warm"
     return NodeStatus(
@@ -151,6 +168,10 @@ def _node(
         pid=pid,
         message=message,
         since=said.since if said is not None else None,
+        phase=phase,
+        phase_since=since,
+        round=round_,
+        waiting_for=waiting_for or [],
         extra=extra,
     )
 
@@ -161,6 +182,13 @@ def _pid(paths: SwarmPaths, name: str, programs: Mapping[str, ProgramInfo] | Non
         return info.pid
     record = read_record(paths.process(name))
     return record.pid if record is not None and record.alive else None
+
+
+def _frozen(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _word(path: Path, pid: int | None) -> NodeState | None:

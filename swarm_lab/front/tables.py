@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ from pydantic import BaseModel
 from rich.table import Table
 from rich.text import Text
 
+from swarm_lab.facts.causes import Cause
+from swarm_lab.facts.phases import lasting
 from swarm_lab.front.doctor import Report
 from swarm_lab.front.logs import for_people
 from swarm_lab.front.options import LogLines, MetricsPage, ModelDigest, NodeList, SwarmList, Verdict
@@ -42,6 +45,8 @@ def table_of(verb: str, answer: BaseModel) -> Iterator[Any]:
     elif isinstance(answer, ModelDigest):
         yield Text(answer.digest)
     elif isinstance(answer, Report):
+        if answer.cause is not None:
+            yield from _cause(answer.cause)
         yield _checks([(check.check, check.ok, check.message, check.next) for check in answer.checks])
         if answer.bundle:
             yield Text(f"logs collected in {answer.bundle}")
@@ -67,6 +72,8 @@ def _status(answer: SwarmStatus) -> Iterator[Any]:
         for training in answer.trainings:
             note = "; ".join(f"{n}: {m}" for n, m in training.failed.items())
             note = note or "; ".join(f"{n} waits: {w.get('reason')}" for n, w in training.waiting.items())
+            note = note or "; ".join(f"{n} is not heard: {w.get('reason')}" for n, w in training.lost.items())
+            note = note or "; ".join(f"last round without {n}: {why}" for n, why in training.without.items())
             nodes = ", ".join(training.nodes)
             program = training.program.rpartition("/")[2]
             table.add_row(
@@ -76,11 +83,30 @@ def _status(answer: SwarmStatus) -> Iterator[Any]:
 
 
 def _nodes(nodes: list[NodeStatus]) -> Table:
-    table = Table("node", "kind", "state", "address", "pid", "note", box=None)
+    table = Table("node", "kind", "state", "phase", "address", "pid", "note", box=None)
     for node in nodes:
         pid = str(node.pid or "")
-        table.add_row(node.name, node.kind, word(node.state), node.address, pid, Text(node.message))
+        table.add_row(node.name, node.kind, word(node.state), _phase(node), node.address, pid, Text(node.message))
     return table
+
+
+def _phase(node: NodeStatus) -> str:
+    """Where it is in its training, in which round, and for how long."""
+    if node.phase is None:
+        return ""
+    where = f", round {node.round}" if node.round and node.state == "training" else ""
+    since = f" for {lasting(time.time() - node.phase_since)}" if node.phase_since else ""
+    return f"{node.phase}{where}{since}"
+
+
+def _cause(cause: Cause) -> Iterator[Text]:
+    """First what made the training fail, and what to do."""
+    where = " ".join(part for part in (f"on {cause.node}:" if cause.node else "", cause.code) if part)
+    yield Text(f"{cause.training} failed {where} {cause.message}".replace("  ", " "), style="bold red")
+    if cause.after:
+        yield Text(f"because of that also {', '.join(cause.after)}")
+    if cause.next:
+        yield Text(f"Next: {cause.next}")
 
 
 def _list(answer: SwarmList) -> Iterator[Any]:

@@ -7,6 +7,7 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
+from swarm_lab.facts.phases import lasting
 from swarm_lab.jupyter.chart import Line, line_chart, swatch
 from swarm_lab.jupyter.icons import icon, state_html
 from swarm_lab.jupyter.picture import Curves, Failure, Picture, Row, mean_curve
@@ -102,7 +103,8 @@ def _table(shot: Picture) -> str:
     )
     body = "".join(
         f'<tr><td><span class="swl-Name">{swatch(row.place)}{escape(row.node)}</span></td>'
-        f'<td>{state_html(row.state)}</td><td class="r">{"–" if row.batches is None else row.batches}</td>'
+        f"<td>{state_html(row.state)}{_lasting(row)}</td>"
+        f'<td class="r">{"–" if row.batches is None else row.batches}</td>'
         f'<td class="r">{number(row.loss)}</td><td class="r">{number(row.metric)}</td>'
         f'<td class="note">{escape(row.note)}</td></tr>'
         for row in shot.rows
@@ -111,6 +113,10 @@ def _table(shot: Picture) -> str:
         f'<div class="swl-Scroll"><table class="swl-Table" aria-label="Nodes of {escape(shot.training)}">'
         f"<thead>{head}</thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _lasting(row: Row) -> str:
+    return "" if row.seconds is None else f' <span class="swl-2">{lasting(row.seconds)}</span>'
 
 
 def _failure(failure: Failure) -> str:

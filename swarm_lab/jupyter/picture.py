@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from swarm_lab.facts.measures import curves, latest
 from swarm_lab.facts.views import TrainingView
 
-_PHASES = {"CHECKED_IN": "checked-in", "PLANNED": "exchanging", "EXCHANGING": "exchanging", "MERGED": "exchanging"}
+_PHASES = {
+    "WAITING_FOR_PEERS": "waiting",
+    "CHECKED_IN": "checked-in",
+    "PLANNED": "exchanging",
+    "EXCHANGING": "exchanging",
+    "MERGED": "exchanging",
+}
+_MOMENT_S = 2.0  # what lasts less would flicker
 _STAGED = re.compile(r'File "[^"\n]*?([^/"\n]+)"')
 _CELL = re.compile(r"cell-(\d+)\.py")
 
@@ -29,6 +36,8 @@ class Row:
     loss: float | None
     metric: float | None
     note: str
+    seconds: float | None = None
+    """In this state; None for less than a moment, or where it does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,7 @@ def picture(
         seconds=max(0.0, (view.ended or now) - (view.created or now)),
         round_seconds=last.seconds if last else None,
         digest=view.model_digest or (last.digest if last else ""),
-        rows=tuple(_row(view, node, place, known.get(node, {})) for place, node in enumerate(view.nodes)),
+        rows=tuple(_row(view, node, place, known.get(node, {}), now) for place, node in enumerate(view.nodes)),
         losses=curves(view, "loss"),
         metrics=curves(view, "metric"),
         local_losses=curves(view, "local_loss"),
@@ -122,13 +131,21 @@ def _share(view: TrainingView) -> float:
     return sum(min(max(count / interval, 0.0), 1.0) for count in begun) / len(begun)
 
 
-def _row(view: TrainingView, node: str, place: int, known: Mapping[str, float | None]) -> Row:
+def _row(view: TrainingView, node: str, place: int, known: Mapping[str, float | None], now: float) -> Row:
     state, note = _state(view, node)
     # A node tells its progress twice a second; what its rounds have merged may be newer.
     told = view.progress.get(node, {}).get("batches")
     merged = _merged_batches(view, node)
     batches = max(told or 0, merged) if told is not None or merged else None
-    return Row(node, place, state, batches, known.get("loss"), known.get("metric"), note)
+    return Row(node, place, state, batches, known.get("loss"), known.get("metric"), note, _seconds(view, node, now))
+
+
+def _seconds(view: TrainingView, node: str, now: float) -> float | None:
+    since = view.lost[node].get("since") if node in view.lost else None
+    if since is None and node in view.phases:
+        since = view.phases[node].since
+    ended = view.over or node in view.finished or node in view.failed
+    return now - since if since is not None and not ended and now - since >= _MOMENT_S else None
 
 
 def _merged_batches(view: TrainingView, node: str) -> int:
@@ -139,9 +156,12 @@ def _state(view: TrainingView, node: str) -> tuple[str, str]:
     if node in view.failed:
         return "failed", str(view.failed[node].get("message") or "").partition("\n")[0]
     if node in view.finished:
-        return ("stopped" if view.state == "stopped" else "finished"), ""
+        why = view.without.get(node)
+        return ("stopped" if view.state == "stopped" else "finished"), f"not in the last round: {why}" if why else ""
     if view.over:
         return "stopped", ""
+    if node in view.lost:
+        return "lost", f"not heard: {view.lost[node].get('reason')}"
     if node in view.waiting:
         said = view.waiting[node]
         return _PHASES.get(str(said.get("phase")), "waiting"), str(said.get("reason") or "")

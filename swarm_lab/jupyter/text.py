@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from swarm_lab.facts.phases import lasting
 from swarm_lab.jupyter.card import duration, number
 from swarm_lab.jupyter.icons import look
-from swarm_lab.jupyter.picture import Failure, Picture
+from swarm_lab.jupyter.picture import Failure, Picture, Row
 
 
 def plain(shot: Picture) -> str:
@@ -16,7 +17,7 @@ def plain(shot: Picture) -> str:
     ]
     width = max((len(row.node) for row in shot.rows), default=0)
     lines += [
-        f"  {row.node:<{width}}  {look(row.state).word.lower():<10}  loss {number(row.loss):>7}  "
+        f"  {row.node:<{width}}  {_state(row):<16}  loss {number(row.loss):>7}  "
         f"metric {number(row.metric):>6}  {row.note}".rstrip()
         for row in shot.rows
     ]
@@ -25,6 +26,11 @@ def plain(shot: Picture) -> str:
     if shot.note:
         lines += ["", shot.note]
     return "\n".join(lines)
+
+
+def _state(row: Row) -> str:
+    word = look(row.state).word.lower()
+    return word if row.seconds is None else f"{word} {lasting(row.seconds)}"
 
 
 def headline(failure: Failure) -> str:

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.1
 _HEARTBEAT_S = 0.5
+_SILENT_S = 3.0  # after which people are told that the ledger does not answer
 _CLOSE_S, _IDLE_S = 0.04, 0.5  # between two looks at the ledger, while it is waited for and else
 
 SendTo = Callable[[NodeId, Message, "tuple[Digest, Buffer] | None"], Awaitable[None]]
@@ -106,6 +107,8 @@ class Driver:
         self._started = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight: set[str] = set()
+        self._ledger_silent = False
+        self._answered = clock()
         self._ledger_moved = asyncio.Event()
         self._watching_closely = False
         self._last_beat: Heartbeat | None = None
@@ -210,8 +213,10 @@ class Driver:
             try:
                 view = await self._ledger.view()
             except SwarmLabError as error:
-                log.debug("the ledger does not answer", extra={"code": error.code, "reason": error.message})
+                self._ledger_answers(error.message)
             else:
+                self._answered = self._clock()
+                self._ledger_answers()
                 self._see(view)
             self._ledger_moved.clear()
             self._watching_closely = self._awaits_ledger()
@@ -220,6 +225,11 @@ class Driver:
                     await self._ledger_moved.wait()
             except TimeoutError:
                 pass
+
+    def _ledger_answers(self, error: str = "") -> None:
+        if self._ledger_silent != bool(error):
+            self._ledger_silent = bool(error)
+            self._listener.notice(e.Notice("ledger_silent" if error else "ledger_back", error))
 
     def _see(self, view: e.LedgerView) -> None:
         moved = view.results != self._view.results or view.members != self._view.members
@@ -236,6 +246,8 @@ class Driver:
     async def _ticks(self) -> None:
         while True:
             self._changed(self.liveness.silent(self._clock()))
+            if self._clock() - self._answered > _SILENT_S:
+                self._ledger_answers(f"no answer for {_SILENT_S:.0f} s")
             self._tick()
             self._beat()
             await asyncio.sleep(TICK_S)
@@ -249,6 +261,7 @@ class Driver:
     def _changed(self, changes: list[Change]) -> None:
         for change in changes:
             now = self._clock()
+            self._listener.notice(e.Notice("peer_up" if change.up else "peer_down", change.why, (change.peer,)))
             self.apply(e.PeerUp(now, change.peer) if change.up else e.PeerDown(now, change.peer, change.why))
 
     def _beat(self) -> None:

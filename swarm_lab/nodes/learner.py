@@ -196,7 +196,7 @@ class Learner:
                 await run.run()
         self._mark_done(info.id, "over")
         self._current = None
-        self._place.state.update("ready", "", training=None, phase=None, round=None, waiting_for=None)
+        self._place.state.update("ready", "", training=None, reached=None, waiting_for=None)
         task = asyncio.create_task(self._serve(run), name=f"serve {info.id}")
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)

@@ -12,10 +12,13 @@ from typing import Any, NamedTuple
 from swarm_lab.errors import ProgramFailed, SwarmLabError
 from swarm_lab.facts.events import EventLog, conclude
 from swarm_lab.facts.logs import set_round
+from swarm_lab.facts.phases import failed
 from swarm_lab.facts.state import StateFile
 from swarm_lab.ledger.records import Terms
+from swarm_lab.nodes.absences import WORTH_TELLING_S, Absences
 from swarm_lab.nodes.directory import Directory
 from swarm_lab.nodes.meter import Meter
+from swarm_lab.nodes.position import Position
 from swarm_lab.nodes.staging import TrainingRules
 from swarm_lab.rounds.events import Fail, Finish, LedgerView, Notice
 from swarm_lab.rounds.messages import NodeId, Participant, Phase, PlanMessage, Result, number
@@ -23,17 +26,16 @@ from swarm_lab.rounds.messages import NodeId, Participant, Phase, PlanMessage, R
 log = logging.getLogger(__name__)
 
 _PROGRESS_S = 0.5
-_WORTH_TELLING_S = 1.0
 _WARNINGS = frozenset(
     {"bad_peer", "race_lost", "lost_batches", "repeated", "left_out", "store_failed", "no_validation"}
 )
 
 
 class _Wait(NamedTuple):
-    phase: str
+    kind: str
     reason: str
     nodes: tuple[str, ...]
-    due: float
+    since: float
 
 
 class Reporter:
@@ -43,15 +45,16 @@ class Reporter:
         self._training = training
         self._node = node
         self._events = events
-        self._state = state
+        self._position = Position(training, state)
+        self._absences = Absences()
         self._directory = directory
         self._rounds = 0
         self._last_round: float | None = None
-        self._left_out: dict[str, str] = {}
+        self._left_out: dict[tuple[int, frozenset[NodeId]], dict[str, str]] = {}
         self._progress_due = 0.0
         self._batches = 0
         self._wait: _Wait | None = None
-        self._wait_told = False
+        self._wait_told, self._over = "", False
         self._on_over: Callable[[Finish | Fail], None] = lambda action: None
         self._meter = Meter(training)
         self.tx: Callable[[int], str | None] = lambda round_: None
@@ -68,21 +71,48 @@ class Reporter:
         nodes = [self._directory.name(node) for node in notice.nodes]
         level = logging.WARNING if notice.kind in _WARNINGS else logging.INFO
         log.log(level, text or notice.kind, extra={"kind": notice.kind, "nodes": nodes, **_fields(notice.fields)})
-        if notice.kind == "phase":
-            self._meter.phase(text)
-        if notice.kind == "waiting":
-            self.waiting(str(notice.fields.get("reason", "waiting")), text, nodes)
-        elif notice.kind == "phase" and text == Phase.TRAINING:
+        match notice.kind:
+            case "phase":
+                self._phase(text, int(notice.fields.get("round", 0)))
+            case "waiting":
+                self.waiting(str(notice.fields.get("reason", "waiting")), text, nodes)
+            case "merged" | "committed":
+                self._position.reached(notice.kind.upper())
+            case "peer_down":
+                self._absences.gone(nodes[0], text)
+            case "peer_up":
+                self._absences.back(nodes[0])
+            case "ledger_silent" | "ledger_back":
+                self._absences.ledger(text)
+            case _:
+                self._tell(notice, text, nodes)
+
+    def _phase(self, phase: str, round_: int) -> None:
+        self._meter.phase(phase)
+        self._position.enters(phase, round_)
+        if phase == Phase.TRAINING:
             self.going_on()
-        elif notice.kind == "lost_batches":
-            self._meter.lost(int(notice.fields.get("count", 0)))
-            self._append("lost_batches", node=self._node, reason=text, count=notice.fields.get("count"))
-        elif notice.kind == "bad_peer":
-            self._append("excluded", node=self._node, nodes=nodes, reason=text)
+
+    def _tell(self, notice: Notice, text: str, nodes: list[str]) -> None:
+        """What becomes a fact of the training."""
+        fields = notice.fields
+        match notice.kind:
+            case "lost_batches":
+                self._meter.lost(int(fields.get("count", 0)))
+                self._append("lost_batches", node=self._node, reason=text, count=fields.get("count"))
+            case "bad_peer":
+                self._append("excluded", node=self._node, nodes=nodes, reason=text)
+            case "coordinator":
+                self._once(f"{fields['round']}/{fields['attempt']}", notice.kind, **_coordinator(notice, nodes, text))
+            case "repeated":
+                self._once(str(fields["round"]), notice.kind, node=self._node, round=fields["round"], reason=text)
 
     def plan(self, plan: PlanMessage) -> None:
-        """A plan's reasons for those it leaves out: shown when its round is committed."""
-        self._left_out = {self._directory.name(left.node): left.reason for left in plan.left_out}
+        """A plan's reasons for those it leaves out: shown when a round of just its set is committed."""
+        key = plan.plan.round, frozenset(entry.participant.node for entry in plan.entries)
+        self._left_out[key] = {
+            self._directory.name(left.node): self._directory.words(left.reason) for left in plan.left_out
+        }
 
     def view(self, view: LedgerView) -> None:
         """The ledger has moved: new rounds become facts."""
@@ -94,7 +124,8 @@ class Reporter:
 
     def finished(self, action: Finish) -> None:
         """The training is over; what remains is the program's own end."""
-        self._state.update("training", f"{self._training}: the program ends", phase="finished", waiting_for=None)
+        self._over = True
+        self._position.ends("FINISHED", "the program ends")
         self._on_over(action)
 
     def failed(self, action: Fail) -> None:
@@ -106,9 +137,7 @@ class Reporter:
     def started(self) -> None:
         """The program is being started."""
         self._append("training_started", node=self._node)
-        self._state.update(
-            "training", f"{self._training}: starting the program", training=self._training, phase="starting"
-        )
+        self._position.begins()
 
     def agreed(self, asked: TrainingRules, terms: Terms) -> None:
         """What stands on the ledger; a fact where the programs' own arguments won."""
@@ -127,29 +156,40 @@ class Reporter:
         """The program was killed and comes back."""
         self._append("program_restarted", node=self._node, start=start, reason=reason)
 
-    def waiting(self, phase: str, reason: str, nodes: list[str]) -> None:
-        """This node waits, for whom and why. Most waits are over before anybody could read of them."""
-        self._meter.waits(phase)
-        wait = _Wait(phase, reason, tuple(nodes), time.monotonic() + _WORTH_TELLING_S)
+    def waiting(self, kind: str, reason: str, nodes: list[str]) -> None:
+        """This node waits, for whom and why; `kind` is the machine's word for it. Told once it has lasted."""
+        self._meter.waits(kind)
+        wait = _Wait(kind, reason, tuple(nodes), time.time())
         if self._wait is None or self._wait[:3] != wait[:3]:
-            self._wait, self._wait_told = wait, False
+            self._wait, self._wait_told = wait, ""
 
     def going_on(self) -> None:
         """The wait is over."""
         self._meter.goes_on()
-        if self._wait_told:
-            self._state.update("training", f"{self._training}: training", phase="training", waiting_for=None)
-        self._wait, self._wait_told = None, False
+        self._wait, self._wait_told = None, ""
 
     def tick(self) -> None:
-        """Tell a wait that has lasted."""
+        """Tell what has lasted."""
         wait = self._wait
-        if wait is None or self._wait_told or time.monotonic() < wait.due:
+        if wait is not None and time.time() - wait.since >= WORTH_TELLING_S:
+            self._tell_wait(wait)
+        for peer, absence in self._absences.news():
+            if not self._over:
+                key = f"{peer}/{self._rounds + 1}"
+                self._once(key, "node_lost", node=peer, by=self._node, reason=absence.why, since=absence.since)
+        self._position.flush()
+
+    def _tell_wait(self, wait: _Wait) -> None:
+        nodes = [node for node in wait.nodes if node != self._node]
+        reason = self._absences.explain(wait.reason, nodes)
+        if wait.kind in ("ledger", "announce"):
+            reason = self._absences.explain_ledger(reason)
+        if reason == self._wait_told:
             return
-        self._wait_told = True
-        nodes = list(wait.nodes)
-        self._append("waiting", node=self._node, phase=wait.phase, reason=wait.reason, nodes=nodes)
-        self._state.update("training", f"{self._training}: {wait.reason}", phase=wait.phase, waiting_for=nodes or None)
+        self._wait_told = reason
+        self._position.waits(wait.kind, reason, nodes, wait.since)
+        phase = self._position.phase
+        self._append("waiting", node=self._node, phase=phase, reason=reason, nodes=nodes, since=wait.since)
 
     def progress(self, batches: int, loss: float | None) -> None:
         """How far the program is; told at most twice a second, and when it has moved."""
@@ -175,6 +215,8 @@ class Reporter:
         """This node's part has failed; a program's traceback is told here, once."""
         message = self._directory.words(error.message)
         log.error(message, extra={"code": error.code, "next": error.next_step})
+        self._over = True
+        self._position.ends(failed(error.code), message.partition("\n")[0])
         self._append(
             "node_failed",
             node=self._node,
@@ -197,8 +239,12 @@ class Reporter:
         self._last_round = now
         names = {p.node: self._directory.name(p.node) for p in result.participants}
         self._meter.round(result.round, took_part=self._node in names.values())
-        left_out = {name: self._left_out.get(name, "") for name in map(self._directory.name, sorted(outside))}
-        self._left_out.clear()
+        reasons = self._left_out.get((result.round, frozenset(result.nodes())), {})
+        left_out = {
+            name: reasons.get(name, "it came after the round was planned")
+            for name in map(self._directory.name, sorted(outside))
+        }
+        self._left_out = {key: said for key, said in self._left_out.items() if key[0] > result.round}
         self._events.append_once(
             f"{self._training}/round/{result.round}",
             "round",
@@ -213,10 +259,18 @@ class Reporter:
             interval=result.next,
             tx=self.tx(result.round),
         )
-        self._state.update("training", f"{self._training}: round {result.round} is committed", round=result.round)
 
     def _append(self, event: str, **fields: Any) -> None:
         self._events.append(event, training=self._training, **fields)
+
+    def _once(self, key: str, event: str, **fields: Any) -> None:
+        self._events.append_once(f"{self._training}/{event}/{key}", event, training=self._training, **fields)
+
+
+def _coordinator(notice: Notice, nodes: list[str], why: str) -> dict[str, Any]:
+    """Who follows whom, and why."""
+    fields = notice.fields
+    return {"node": nodes[0], "after": nodes[-1], "round": fields["round"], "reason": why}
 
 
 def _metrics(participant: Participant) -> dict[str, float | None]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from swarm_lab.rounds import checks, limits
 from swarm_lab.rounds.doubles import Doubles
 from swarm_lab.rounds.events import Merge, MergeDone, MergeFailed, Received
-from swarm_lab.rounds.gathering import LOST, Draft, Exclusion, Gatherer, Gathering
+from swarm_lab.rounds.gathering import Draft, Exclusion, Gatherer, Gathering
 from swarm_lab.rounds.messages import (
     Certificate,
     CertificateMessage,
@@ -94,7 +94,7 @@ class Coordinator:
         if old and old.check_in.incarnation > c.incarnation:
             return
         exclusion = g.excluded.get(node)
-        if exclusion and not exclusion.proven and (g.plan is None or exclusion.reason == LOST):
+        if exclusion and not exclusion.proven and (g.plan is None or exclusion.lost):
             del g.excluded[node]
         came_back = old is None or message.attempt > old.attempt
         g.check_ins[node] = message
@@ -156,7 +156,7 @@ class Coordinator:
         returned = g.plan is not None and checks.unexplained(self.desk.view, g.plan) is not None
         lost = [n for n in g.set() if not self.desk.live(n)]
         for node in lost:
-            g.excluded[node] = Exclusion(LOST)
+            g.excluded[node] = Exclusion(self.desk.absence(node), lost=True)
         if lost or returned or any(self.gatherer.elsewhere(g, n) for n in g.set()):
             self._draft(g)
 

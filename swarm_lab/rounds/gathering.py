@@ -23,8 +23,6 @@ from swarm_lab.rounds.messages import (
 )
 from swarm_lab.rounds.state import Desk
 
-LOST = "connection lost"
-
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
@@ -32,6 +30,8 @@ class Exclusion:
 
     reason: str
     proven: bool = False
+    lost: bool = False
+    """It was not heard any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ class Gatherer:
         if node in g.excluded:
             return g.excluded[node].reason
         if not desk.live(node):
-            return "not connected"
+            return desk.absence(node)
         beat = desk.heartbeat_of(node)
         message = g.check_ins.get(node)
         if beat is None:

@@ -118,8 +118,10 @@ class Machine:
                     self.member.check_in()
             case e.PeerUp():
                 desk.up.add(event.peer)
+                desk.gone.pop(event.peer, None)
             case e.PeerDown():
                 desk.up.discard(event.peer)
+                desk.gone[event.peer] = event.why
                 desk.heartbeats.pop(event.peer, None)
             case e.MergeDone():
                 self.coordinator.on_merge_done(event)

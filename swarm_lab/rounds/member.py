@@ -142,8 +142,10 @@ class Member:
         attempt = self.pace.next_attempt(sure)
         if attempt is not None:
             state = self.desk.state
-            self.desk.notice("coordinator", why, (state.coordinator,), round=state.base.round + 1, attempt=attempt)
+            left = state.coordinator
             self.follow(attempt)
+            nodes = (state.coordinator, left)
+            self.desk.notice("coordinator", why, nodes, round=state.base.round + 1, attempt=state.attempt)
 
     # --- limits -------------------------------------------------------------------------------------------
 
@@ -156,7 +158,7 @@ class Member:
         if not state.coordinator:
             self._follow_first()
         elif not desk.live(state.coordinator):
-            self.move_on("connection lost", sure=True)
+            self.move_on(desk.absence(state.coordinator), sure=True)
         elif beat is not None and beat.phase is Phase.FAILED:
             self.move_on("it gave up", sure=True)
         elif self.plan is None:

@@ -126,6 +126,8 @@ class Desk:
     now: float = 0.0
     view: LedgerView = EMPTY_VIEW
     up: set[NodeId] = field(default_factory=set)
+    gone: dict[NodeId, str] = field(default_factory=dict)
+    """Why a peer that was heard is not heard any more."""
     heartbeats: dict[NodeId, Heartbeat] = field(default_factory=dict)
     links: Mapping[NodeId, Link] = field(default_factory=dict)
     have: set[Digest] = field(default_factory=set)
@@ -157,6 +159,10 @@ class Desk:
     def live(self, node: NodeId) -> bool:
         """Whether the node is heard; I always am."""
         return node == self.me or node in self.up
+
+    def absence(self, node: NodeId) -> str:
+        """Why a node is not heard."""
+        return self.gone.get(node, "not connected")
 
     def link(self, node: NodeId) -> Link:
         """What is measured of the link to the node."""

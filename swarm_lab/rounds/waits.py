@@ -61,7 +61,15 @@ class Waits:
         wait, rules = self.wait, self.desk.rules
         if wait is None or wait.reason not in ENDS_IN_FAILURE or self.desk.now - self.since <= rules.absent:
             return None
-        return Fail(ENDS_IN_FAILURE[wait.reason], f"{wait.text}: not within {rules.absent:.0f} s")
+        named = ", ".join(f"{n} ({self._why(n)})" for n in wait.nodes)
+        missing = f"; missing: {named}" if named else ""
+        return Fail(ENDS_IN_FAILURE[wait.reason], f"{wait.text}{missing}: not within {rules.absent:.0f} s")
+
+    def _why(self, node: NodeId) -> str:
+        desk = self.desk
+        if node not in desk.view.members:
+            return "never announced"
+        return "here" if desk.live(node) else desk.absence(node)
 
     def _too_few(self) -> Fail | None:
         """Fewer than `min_peers` can still come, or still store what is certified: no use to wait for the limit."""
@@ -129,7 +137,10 @@ class Waits:
             return Wait("members", "waiting for members to check in", gathering.waiting_for)
         if late:
             return Wait("members", "waiting for members to check in", late)
-        return Wait("plan", "waiting for the coordinator's plan", (state.coordinator,))
+        if state.coordinator != desk.me:
+            return Wait("plan", "waiting for the coordinator's plan", (state.coordinator,))
+        elsewhere = tuple(n for n in desk.roster if n in beats and beats[n].coordinator not in ("", desk.me))
+        return Wait("plan", "planning the round; waiting for those that follow another coordinator", elsewhere)
 
     def _at_sync(self, node: NodeId, number: int) -> bool:
         beat = self.desk.heartbeats[node]

@@ -22,7 +22,11 @@ EVENTS = [
     ("training_resumed", {"training": "t-1", "nodes": ["sl-1"], "round": 0}),
     ("node_joined", {"training": "t-1", "node": "sl-2"}),
     ("progress", {**T, "node": "sl-1", "round": 1, "batches": 16, "loss": float("nan")}),
-    ("waiting", {**T, "node": "sl-1", "phase": "WAITING_FOR_PEERS", "reason": "sl-2 is late", "nodes": ["sl-2"]}),
+    ("waiting", {**T, "node": "sl-1", "phase": "WAITING_FOR_PEERS", "reason": "sl-2 is late", "nodes": ["sl-2"],
+                 "since": 1e9}),
+    ("node_lost", {**T, "node": "sl-2", "by": "sl-1", "reason": "connection lost", "since": 1e9}),
+    ("coordinator", {**T, "node": "sl-1", "after": "sl-2", "round": 1, "reason": "connection lost"}),
+    ("repeated", {**T, "node": "sl-1", "round": 1, "reason": "round 1 cannot be committed; it is made again"}),
     ("round", {**T, "round": 1, "nodes": ["sl-1"], "digest": D,
                "metrics": {"sl-1": {"loss": 0.5, "metric": None, "batches": 16}},
                "left_out": {"sl-2": "late"}, "seconds": 0.2, "end": False, "tx": "0x" + D}),
@@ -32,7 +36,8 @@ EVENTS = [
     ("node_finished", {**T, "node": "sl-1", "digest": D, "model": "/x/model.safetensors", "metrics": {"loss": 1.0}}),
     ("node_failed", {**T, "node": "sl-2", "code": "SWL-651", "message": "x", "traceback": None, "line": 3}),
     ("training_stopped", T),
-    ("finished", {**T, "state": "failed", "rounds": 1, "model": None, "digest": D, "metrics": {}, "failed": {}}),
+    ("finished", {**T, "state": "failed", "rounds": 1, "model": None, "digest": D, "metrics": {}, "failed": {},
+                  "without": {"sl-2": "late"}}),
     ("swarm_down", {}),
 ]  # fmt: skip
 

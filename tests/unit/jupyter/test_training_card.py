@@ -131,7 +131,7 @@ def test_the_share_counts_to_the_interval_that_the_last_round_set() -> None:
 def test_text_has_a_line_a_node() -> None:
     text = plain(picture(view(committed(1, sl_1=0.5)), "demo", 105.0, note="Detached."))
     assert text.splitlines()[0] == "Training t-1 on demo: running, round 1, 3 of 3 nodes, 5.0 s"
-    assert "sl-1  training    loss   0.500  metric  0.500" in text
+    assert "sl-1  training 4 s      loss   0.500  metric  0.500" in text
     assert text.endswith("Detached.")
 
 
