@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from swarm_lab.facts.causes import Cause
@@ -83,7 +83,8 @@ def _status(answer: SwarmStatus) -> Iterator[Any]:
 
 
 def _nodes(nodes: list[NodeStatus]) -> Table:
-    table = Table("node", "kind", "state", "phase", "address", "pid", "note", box=None)
+    widest = max((len(str(node.phase)) + 1 for node in nodes if node.phase), default=5)  # a phase is not cut off
+    table = Table("node", "kind", "state", Column("phase", min_width=widest), "address", "pid", "note", box=None)
     for node in nodes:
         pid = str(node.pid or "")
         table.add_row(node.name, node.kind, word(node.state), _phase(node), node.address, pid, Text(node.message))
