@@ -22,7 +22,7 @@ from swarm_lab.facts.swarm import SwarmFacts
 from swarm_lab.front.launch import installed_framework
 from swarm_lab.front.status import READY, SwarmStatus, last_words, status_of
 from swarm_lab.provision.local import LocalNodes
-from swarm_lab.provision.ports import held_by, is_free
+from swarm_lab.provision.ports import held_by, is_free, port_of
 
 _LEAST_FREE = 1024**3
 _TAIL = 2 * 1024**2
@@ -86,7 +86,7 @@ def _supervisor(case: _Case) -> Iterator[Check]:
 
 def _ports(case: _Case) -> Iterator[Check]:
     for node, address in case.facts.ports.items():
-        port = int(address.rpartition(":")[2])
+        port = port_of(address)
         mine = any(found.name == node and found.pid for found in case.status.nodes)
         if not mine and not is_free(port):
             text = f"port {port} of {node} is held by {held_by(port)}"

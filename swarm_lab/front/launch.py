@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,13 +20,14 @@ from swarm_lab.front.status import READY, NodeStatus, SwarmStatus, last_words, s
 from swarm_lab.nodes.config import Framework
 from swarm_lab.provision.local import LocalNodes
 from swarm_lab.provision.plan import plan
-from swarm_lab.provision.ports import held_by, holder, is_free
+from swarm_lab.provision.ports import held_by, holder, is_free, port_of
 from swarm_lab.spec import SwarmSpec
 
 Say = Callable[[str], None]
 
 _LOOK_S = 0.15
 _LOCK_LIMIT_S = 10.0
+_OTHER_PORTS = 3  # times that a new swarm looks for others, when somebody was faster
 _PACKAGES: dict[Framework, str] = {"torch": "torch", "keras": "keras", "sklearn": "sklearn"}
 
 
@@ -47,20 +48,27 @@ def bring_up(paths: SwarmPaths, spec: SwarmSpec, wanted: Wanted, wait_s: float, 
     everything that had started was ended again.
     """
     with alone(paths), room(paths):
-        new = not _was_up(paths)
-        try:
-            status = _start(paths, spec, wanted, wait_s, say)
-        except PortTaken as error:
-            if not new:
-                raise  # it must keep its addresses
-            say(f"{error.message}: taking other ports")
-            status = _start(paths, spec, wanted, wait_s, say)
+        status = _start_anywhere(paths, spec, wanted, wait_s, say)
         EventLog(paths.root).append("swarm_up", nodes=[node.name for node in status.nodes])
         return status
 
 
-def _start(paths: SwarmPaths, spec: SwarmSpec, wanted: Wanted, wait_s: float, say: Say) -> SwarmStatus:
-    facts = _facts(paths, spec, wanted)
+def _start_anywhere(paths: SwarmPaths, spec: SwarmSpec, wanted: Wanted, wait_s: float, say: Say) -> SwarmStatus:
+    """Start; a new swarm whose ports somebody took meanwhile looks for others, a few times."""
+    avoid: set[int] = set()
+    for _ in range(_OTHER_PORTS):
+        facts = _facts(paths, spec, wanted, avoid)
+        try:
+            return _start(paths, facts, spec, wait_s, say)
+        except PortTaken as error:
+            if _was_up(paths):
+                raise  # it must keep its addresses
+            say(f"{error.message}: taking other ports")
+            avoid |= {port_of(address) for address in facts.ports.values()}
+    return _start(paths, _facts(paths, spec, wanted, avoid), spec, wait_s, say)
+
+
+def _start(paths: SwarmPaths, facts: SwarmFacts, spec: SwarmSpec, wait_s: float, say: Say) -> SwarmStatus:
     nodes = LocalNodes(paths, facts)
     if nodes.running:
         raise SwarmRuns(f"the swarm {facts.name!r} already runs")
@@ -132,8 +140,8 @@ def _check_framework(framework: Framework) -> None:
         )
 
 
-def _facts(paths: SwarmPaths, spec: SwarmSpec, wanted: Wanted) -> SwarmFacts:
-    """The facts of a swarm that exists, if they fit what is asked; else a plan for a new one."""
+def _facts(paths: SwarmPaths, spec: SwarmSpec, wanted: Wanted, avoid: Collection[int]) -> SwarmFacts:
+    """The facts of a swarm that exists, if they fit what is asked; else a plan for a new one, without these ports."""
     if _was_up(paths):
         facts = read_swarm(paths)
         _same(facts, wanted)
@@ -146,6 +154,7 @@ def _facts(paths: SwarmPaths, spec: SwarmSpec, wanted: Wanted) -> SwarmFacts:
         cold=spec.cold,
         options=spec.node_options,
         now=time.time(),
+        avoid=avoid,
     )
 
 
@@ -213,7 +222,7 @@ def _check_ports(paths: SwarmPaths, facts: SwarmFacts, missing: list[NodeStatus]
     """Raise `PortTaken` where a node ends again and again because somebody took its port after it was found free."""
     ended = {node.name for node in missing if node.pid is None}
     for name, address in facts.ports.items():
-        port = int(address.rpartition(":")[2])
+        port = port_of(address)
         if name not in ended or is_free(port):
             continue
         found = holder(port)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from swarm_lab.facts.paths import SwarmPaths, run_dir_of
 from swarm_lab.facts.swarm import NodeFacts, NodeKind, SwarmFacts, read_swarm, swarm_names
 from swarm_lab.nodes.config import Framework, NodeConfig
-from swarm_lab.provision.ports import LOOPBACK, free_ports
+from swarm_lab.provision.ports import LOOPBACK, free_ports, port_of
 
 
 def plan(
-    paths: SwarmPaths, *, sl: int, sn: int, framework: Framework, cold: bool, options: dict[str, str], now: float
+    paths: SwarmPaths,
+    *,
+    sl: int,
+    sn: int,
+    framework: Framework,
+    cold: bool,
+    options: dict[str, str],
+    now: float,
+    avoid: Collection[int] = (),
 ) -> SwarmFacts:
-    """A new swarm with `sl` seats and `sn` SNs, the sentinel among them, on ports that are free now."""
+    """A new swarm with `sl` seats and `sn` SNs, the sentinel among them, on ports that are free now.
+
+    `avoid` are ports that it does not take, free or not.
+    """
     names: list[tuple[str, NodeKind]] = [("identity", "identity"), ("chain", "chain"), ("license", "license")]
     names += [("sentinel", "sentinel"), *((f"sn-{i}", "sn") for i in range(2, sn + 1))]
     names += [] if cold else [("seats", "seats")]
@@ -26,7 +37,7 @@ def plan(
         framework=framework,
         cold=cold,
         created=now,
-        nodes=_place(names, ports_of_others(paths.name)),
+        nodes=_place(names, ports_of_others(paths.name).union(avoid)),
         options=options,
     )
 
@@ -35,7 +46,7 @@ def more_seats(facts: SwarmFacts, count: int) -> tuple[NodeFacts, ...]:
     """`count` further seats, numbered on."""
     last = max((int(name.rpartition("-")[2]) for name in facts.seats), default=0)
     names: list[tuple[str, NodeKind]] = [(f"sl-{last + i}", "sl") for i in range(1, count + 1)]
-    mine = {int(address.rpartition(":")[2]) for address in facts.ports.values()}
+    mine = {port_of(address) for address in facts.ports.values()}
     return _place(names, mine | ports_of_others(facts.name))
 
 
@@ -66,7 +77,7 @@ def ports_of_others(name: str) -> set[int]:
     for other in swarm_names():
         if other != name:
             addresses = read_swarm(SwarmPaths.of(other)).ports.values()
-            found.update(int(address.rpartition(":")[2]) for address in addresses)
+            found.update(map(port_of, addresses))
     return found
 
 

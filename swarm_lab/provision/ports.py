@@ -17,6 +17,11 @@ DEFAULTS = {"license": 5814, "chain": 8545, "sentinel": 30304, "sn": 30304, "sl"
 _OTHERS = range(30400, 32700)
 
 
+def port_of(address: str) -> int:
+    """The port of `host:port`."""
+    return int(address.rpartition(":")[2])
+
+
 def is_free(port: int, host: str = LOOPBACK) -> bool:
     """Whether a server could listen on the port now."""
     with socket.socket() as probe:
