@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -13,8 +13,9 @@ from swarm_lab.callback.arguments import positional, read_arguments
 from swarm_lab.callback.arrays import numpy_dtype, spec_of, views_of
 from swarm_lab.callback.errors import EvaluationError, ModelChangedError, ModelError
 from swarm_lab.callback.logs import default_logger, failures_logged
+from swarm_lab.callback.loop import LoopCallback
 from swarm_lab.callback.messages import Platform, TensorSpec
-from swarm_lab.callback.session import Phase, Score, Session
+from swarm_lab.callback.session import Score, Session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,7 +79,7 @@ class ArraysModel:
             raise EvaluationError(f"{type(error).__name__}: {error}") from error
 
 
-class ArraysCallback(ABC):
+class ArraysCallback(LoopCallback, ABC):
     """A callback for a framework that has none of its own here. A subclass writes these five methods:
 
     - `take_model(arguments)`: check and keep what it needs of the constructor's arguments (`model`, ...)
@@ -128,41 +129,3 @@ class ArraysCallback(ABC):
     @abstractmethod
     def score(self) -> Score:
         """(loss, metric) on the validation data."""
-
-    @property
-    def stop_training(self) -> bool:
-        """Whether the swarm is over or was stopped."""
-        return self._session.stop_training
-
-    def on_train_begin(self) -> None:
-        """Call before the loop: the model now holds what the swarm starts from."""
-        self._session.begin()
-
-    def on_batch_end(self, batch: int | None = None, loss: float | None = None) -> None:
-        """Call after each step. `batch` is not used; `loss` is shown live."""
-        self._session.batch(1, loss)
-
-    def on_epoch_end(self, epoch: int | None = None) -> None:
-        """Call after each epoch. `epoch` is not used."""
-        self._session.epoch()
-
-    def on_train_end(self) -> None:
-        """Call after the loop: waits for the swarm's end; the model then holds its final one."""
-        self._session.end()
-
-    def epochs(self, count: int) -> Iterator[int]:
-        """`for epoch in callback.epochs(count)`: begins, counts epochs, goes on where a killed program was."""
-        if self._session.phase is Phase.NEW:
-            self._session.total_epochs = self._session.total_epochs or count
-            self.on_train_begin()
-        for epoch in range(self._session.resumed_epoch, count):
-            if self.stop_training:
-                return
-            yield epoch
-            self.on_epoch_end(epoch)
-
-    def get_loss(self, merged: Arrays) -> tuple[float | None, float | None, int, int]:
-        """See `Session.get_loss`: load these arrays, and judge."""
-        return self._session.get_loss(merged)
-
-    getLoss = get_loss

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from swarm_lab.callback.arguments import read_arguments
 from swarm_lab.callback.errors import CallbackArgumentError
+from swarm_lab.callback.loop import LoopCallback
 from swarm_lab.callback.session import Phase, Session, default_logger
 from swarm_lab.callback.sklearn_evaluation import Evaluation
 from swarm_lab.callback.sklearn_model import SklearnModel
 from swarm_lab.callback.sklearn_state import Clusters, state_of
 
 PLATFORM_NAMES = ("SKLEARN", "SCIKIT_LEARN")
-Item = TypeVar("Item")
 
 
-class SklearnCallback:
+class SklearnCallback(LoopCallback):
     """The callback of a scikit-learn program; see `swarm_lab.SwarmCallback` for its arguments.
 
     One `partial_fit` is one batch. Attributes: `logger`; `stop_training`, true when the swarm is over or was stopped.
@@ -41,11 +41,6 @@ class SklearnCallback:
         evaluation = Evaluation.of(values, self._estimator, self.logger)
         self._session = Session(SklearnModel(self._estimator, self._travels, evaluation), values, self.logger)
 
-    @property
-    def stop_training(self) -> bool:
-        """Whether the loop should end: what it still does has no part in the final model."""
-        return self._session.stop_training
-
     def on_train_begin(self) -> None:
         """Call before the loop: the estimator now holds what the swarm starts from."""
         if self._session.phase is Phase.NEW and self._first is not None and not self._travels.fitted():
@@ -54,48 +49,6 @@ class SklearnCallback:
         self._session.begin()
         if isinstance(self._travels, Clusters):
             _check_merge(self._session.agreed)
-
-    def on_batch_end(self, batch: int | None = None, loss: float | None = None) -> None:
-        """Call after each `partial_fit`. `batch` is not used; `loss` is shown live and goes nowhere else."""
-        self._session.batch(1, loss)
-
-    def on_epoch_end(self, epoch: int | None = None) -> None:
-        """Call after each pass over the data. `epoch` is not used."""
-        self._session.epoch()
-
-    def on_train_end(self) -> None:
-        """Call after the loop: waits for the swarm's end; the estimator then holds its final model."""
-        self._session.end()
-
-    def get_loss(self, merged: Mapping[str, Any]) -> tuple[float | None, float | None, int, int]:
-        """Load merged arrays by their names: (loss, metric, epochs done, total epochs)."""
-        return self._session.get_loss(merged)
-
-    getLoss = get_loss
-
-    def epochs(self, count: int) -> Iterator[int]:
-        """`for epoch in callback.epochs(count)`: begins where that was not done, counts epochs, ends with the swarm.
-
-        After a restart it goes on with the epoch that was begun.
-        """
-        if self._session.phase is Phase.NEW:
-            if self._session.total_epochs is None:
-                self._session.total_epochs = count
-            self.on_train_begin()
-        for epoch in range(self._session.resumed_epoch, count):
-            if self.stop_training:
-                return
-            before = self._session.epochs
-            yield epoch
-            if self._session.epochs == before:
-                self.on_epoch_end(epoch)
-
-    def batches(self, source: Iterable[Item]) -> Iterator[Item]:
-        """`for rows in callback.batches(source)`: the source's batches, leaving at once when the swarm is over."""
-        for item in source:
-            if self.stop_training:
-                return
-            yield item
 
     def _check_clusters(self, values: Mapping[str, Any]) -> None:
         _check_merge(values)

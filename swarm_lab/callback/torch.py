@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
 from swarm_lab.callback.arguments import read_arguments
 from swarm_lab.callback.errors import CallbackArgumentError
+from swarm_lab.callback.loop import LoopCallback
 from swarm_lab.callback.messages import Platform, TensorSpec
-from swarm_lab.callback.session import Phase, Score, Session, default_logger
+from swarm_lab.callback.session import Score, Session, default_logger
 from swarm_lab.callback.torch_evaluation import Evaluation
 from swarm_lab.callback.torch_ranks import Member, member_of
 from swarm_lab.callback.torch_state import TorchState, Unkept
@@ -21,7 +22,6 @@ from swarm_lab.callback.torch_tensors import DTYPES, Select, TorchTensors, train
 __all__ = ["DTYPES", "TorchCallback", "TorchModel", "trainable", "unwrap"]
 
 PLATFORM_NAMES = ("PYTORCH",)
-Item = TypeVar("Item")
 
 
 class TorchModel:
@@ -91,11 +91,12 @@ class TorchModel:
             self.restored = True
 
 
-class TorchCallback:
+class TorchCallback(LoopCallback):
     """The callback of a PyTorch program; see `swarm_lab.SwarmCallback` for its arguments.
 
     In a program of several ranks (`torch.distributed`) every rank makes one and makes the same calls; rank 0 alone
-    speaks with the swarm. Attributes: `logger`; `stop_training`, true when the swarm is over or was stopped.
+    speaks with the swarm. Attributes: `logger`; `stop_training`, true when the swarm is over or was stopped;
+    `resumed_epoch`, 0 or with `optimizer=` where a program that was killed stood: collective, all ranks read it.
     """
 
     def __init__(self, **given: Any) -> None:
@@ -118,19 +119,6 @@ class TorchCallback:
         )
         self._session: Member = Session(self._model, values, self.logger)
 
-    @property
-    def stop_training(self) -> bool:
-        """Whether the loop should end: what it still does has no part in the final model."""
-        return self._session.stop_training
-
-    @property
-    def resumed_epoch(self) -> int:
-        """The epoch for a loop of one's own to begin at, after `on_train_begin()`; `epochs` does it itself.
-
-        0, or with `optimizer=` where a program that was killed stood. Collective: all ranks read it, as often.
-        """
-        return self._session.resumed_epoch
-
     def on_train_begin(self) -> None:
         """Call before the loop: the model now holds what the swarm starts from."""
         if isinstance(self._session, Session):
@@ -142,46 +130,3 @@ class TorchCallback:
         if isinstance(loss, torch.Tensor):
             loss = float(loss.detach())
         self._session.batch(1, loss)
-
-    def on_epoch_end(self, epoch: int | None = None) -> None:
-        """Call after each epoch. `epoch` is not used."""
-        self._session.epoch()
-
-    def on_train_end(self) -> None:
-        """Call after the loop: waits for the swarm's end; the model then holds its final one."""
-        self._session.end()
-
-    def get_loss(self, merged: Mapping[str, Any]) -> tuple[float | None, float | None, int, int]:
-        """See `Session.get_loss`: load these tensors, and judge."""
-        return self._session.get_loss(merged)
-
-    getLoss = get_loss
-
-    def epochs(self, count: int) -> Iterator[int]:
-        """`for epoch in callback.epochs(count)`: begins where that was not done, counts epochs, ends with the swarm.
-
-        With `optimizer=` a program that was started again goes on in the epoch in which it was, with the optimizer as
-        it was at its last sync; without, it begins at 0 again. A loop inside is left at once when it goes over
-        `callback.batches(loader)`; a plain `for batch in loader` goes on to the end of its epoch, or tests
-        `callback.stop_training`.
-        """
-        if self._session.phase is Phase.NEW:
-            if isinstance(self._session, Session) and self._session.total_epochs is None:
-                self._session.total_epochs = count
-            self.on_train_begin()
-        for epoch in range(self.resumed_epoch, count):
-            if self.stop_training:
-                return
-            before = self._session.epochs
-            yield epoch
-            if self._session.epochs == before:
-                self.on_epoch_end(epoch)
-
-    def batches(self, source: Iterable[Item]) -> Iterator[Item]:
-        """`for x, y in callback.batches(loader)`: the loader's batches, leaving at once when the swarm is over."""
-        if self.stop_training:
-            return
-        for item in source:
-            yield item
-            if self.stop_training:
-                return
