@@ -10,10 +10,11 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from swarm_lab.callback.errors import ModelChangedError, ModelError
+from swarm_lab.callback.errors import ModelError
 from swarm_lab.callback.keras_evaluation import Evaluation
 from swarm_lab.callback.keras_names import weight_names
 from swarm_lab.callback.messages import Platform, TensorSpec
+from swarm_lab.callback.model import check_unchanged
 from swarm_lab.callback.session import Score
 
 DTYPES: dict[str, str] = {
@@ -160,17 +161,7 @@ class KerasModel:
             return variables  # shape and dtype of a variable never change
         specs = self._specs(variables)
         found = {spec.name: variable for spec, variable in zip(specs, variables, strict=True)}
-        present = {spec.name: spec for spec in specs}
-        for spec in self._layout:
-            now = present.pop(spec.name, None)
-            if now is None:
-                raise ModelChangedError(f"{spec.name} is no longer in the model")
-            if now != spec:
-                raise ModelChangedError(
-                    f"{spec.name} was {spec.dtype} {list(spec.shape)} and is now {now.dtype} {list(now.shape)}"
-                )
-        if present:
-            raise ModelChangedError(f"{next(iter(present))} is new in the model")
+        check_unchanged(self._layout, {spec.name: spec for spec in specs})
         self._checked = [found[spec.name] for spec in self._layout]
         return self._checked
 

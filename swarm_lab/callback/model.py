@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from swarm_lab.callback.errors import ModelChangedError
 from swarm_lab.callback.messages import Platform, TensorSpec
 
 if TYPE_CHECKING:
@@ -45,3 +46,19 @@ class Keeper(Protocol):
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
         """Put a state back; raises ModelError when it does not fit."""
+
+
+def check_unchanged(layout: Sequence[TensorSpec], present: Mapping[str, TensorSpec], whose: str = "model") -> None:
+    """Raise ModelChangedError naming the first tensor that is gone, of another dtype or shape, or new."""
+    for spec in layout:
+        now = present.get(spec.name)
+        if now is None:
+            raise ModelChangedError(f"{spec.name} is no longer in the {whose}")
+        if now != spec:
+            raise ModelChangedError(
+                f"{spec.name} was {spec.dtype} {list(spec.shape)} and is now {now.dtype} {list(now.shape)}"
+            )
+    known = {spec.name for spec in layout}
+    new = next((name for name in present if name not in known), None)
+    if new is not None:
+        raise ModelChangedError(f"{new} is new in the {whose}")

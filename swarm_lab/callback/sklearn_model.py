@@ -9,6 +9,7 @@ import numpy as np
 
 from swarm_lab.callback.errors import ModelChangedError, ModelError
 from swarm_lab.callback.messages import Platform, TensorSpec
+from swarm_lab.callback.model import check_unchanged
 from swarm_lab.callback.session import Score
 from swarm_lab.callback.sklearn_evaluation import Evaluation
 from swarm_lab.callback.sklearn_state import Array, State
@@ -106,17 +107,7 @@ class SklearnModel:
     def _check(self) -> None:
         if not self._state.fitted():
             raise ModelChangedError("fitted attributes are no longer in the estimator")
-        found = {spec.name: spec for spec in self._specs()}
-        for spec in self._layout:
-            now = found.pop(spec.name, None)
-            if now is None:
-                raise ModelChangedError(f"{spec.name} is no longer in the estimator")
-            if now != spec:
-                raise ModelChangedError(
-                    f"{spec.name} was {spec.dtype} {list(spec.shape)} and is now {now.dtype} {list(now.shape)}"
-                )
-        if found:
-            raise ModelChangedError(f"{next(iter(found))} is new in the estimator")
+        check_unchanged(self._layout, {spec.name: spec for spec in self._specs()}, "estimator")
 
 
 def _all_finite(arrays: Mapping[str, Array], words: str) -> None:

@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from swarm_lab.callback.errors import ModelChangedError, ModelError
 from swarm_lab.callback.messages import TensorSpec
+from swarm_lab.callback.model import check_unchanged
 
 DTYPES: dict[torch.dtype, str] = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -125,14 +126,8 @@ class TorchTensors:
     def present(self) -> list[torch.Tensor]:
         """The tensors of the layout as they are now, detached; raises ModelChangedError when they do not fit it."""
         tensors = self._all()
-        for spec in self._specs:
-            tensor = tensors.get(spec.name)
-            if tensor is None:
-                raise ModelChangedError(f"{spec.name} is no longer in the model")
-            if (found := _spec(spec.name, tensor)) != spec:
-                raise ModelChangedError(
-                    f"{spec.name} was {spec.dtype} {list(spec.shape)} and is now {found.dtype} {list(found.shape)}"
-                )
+        names = [spec.name for spec in self._specs if spec.name in tensors]
+        check_unchanged(self._specs, {name: _spec(name, tensors[name]) for name in names})
         for name in tensors.keys() - self._known:
             if self._select is None or self._select(name, tensors[name]):
                 raise ModelChangedError(f"{name} is new in the model")
