@@ -11,19 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from swarm_lab.facts.events import EventLog
+from swarm_lab.facts.retry import later
 
 log = logging.getLogger(__name__)
 
 # An hour of one training's facts; of a longer wait the oldest are lost.
 MOST_KEPT = 20_000
-RETRY_S = 1.0
-
-
-def later(work: Callable[[], None]) -> None:
-    """Do `work` in a while, in a thread that holds no process up."""
-    timer = threading.Timer(RETRY_S, work)
-    timer.daemon = True
-    timer.start()
 
 
 class PatientLog(EventLog):

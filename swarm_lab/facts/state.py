@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from swarm_lab.facts.retry import later
+
 log = logging.getLogger(__name__)
 
 STATE_VERSION = 1
-# How soon a state that a full disk did not take is written again.
-RETRY_S = 1.0
 
 StateName = Literal["starting", "waiting", "ready", "training", "degraded", "failed", "stopped"]
 STATES: tuple[StateName, ...] = get_args(StateName)
@@ -79,9 +79,7 @@ class StateFile:
                 self._again_later()
 
     def _again_later(self) -> None:
-        timer = threading.Timer(RETRY_S, self._again)
-        timer.daemon = True
-        timer.start()
+        later(self._again)
 
     def _again(self) -> None:
         with self._lock:
@@ -112,6 +110,6 @@ def write_json(path: Path, value: Any, *, mode: int = 0o600) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(value, file)
         os.replace(part, path)
-    except BaseException:
+    except BaseException:  # also Ctrl-C: half a file is not left behind
         part.unlink(missing_ok=True)
         raise
