@@ -131,7 +131,7 @@ class Leader:
             act()
         except (CallOrderError, WrongCallerError):
             raise  # the same line of the program raises it on every rank
-        except Exception:
+        except Exception:  # whatever it is, the other ranks wait for this one's word; it is raised again
             self._ranks.word(Call.failed)
             raise
         if not stride:

@@ -58,7 +58,7 @@ class Operator:
         self._thread.start()
         try:
             self._run(self._open())
-        except BaseException:
+        except BaseException:  # also Ctrl-C: the account's lock and the thread are given back
             self._end()
             raise
         return self

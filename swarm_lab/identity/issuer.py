@@ -169,7 +169,7 @@ class Listener:
             bound.bind(str(self.path))
             self.path.chmod(0o600)  # before anybody can connect: it does not listen yet
             await self._server.start(sock=bound)
-        except BaseException:
+        except BaseException:  # also a cancellation: nobody else would close the socket
             bound.close()
             raise
 

@@ -73,7 +73,7 @@ class SvidSource:
             while not opening.done():
                 with source._changed:
                     source._changed.wait(0.2)
-        except BaseException:
+        except BaseException:  # also Ctrl-C or a cancellation: its thread must not go on
             source.close()
             raise
         return source
@@ -92,7 +92,7 @@ class SvidSource:
         try:
             while not opening.done():
                 await asyncio.sleep(0.03)
-        except BaseException:
+        except BaseException:  # also Ctrl-C or a cancellation: its thread must not go on
             source.close()
             raise
         return source

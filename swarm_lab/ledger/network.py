@@ -195,7 +195,7 @@ async def open_ledger(
     dialer = Dialer(source)
     try:
         ledger, _ = await _enrol(SnLink(dialer, network, me), directory, me, "", "", dialer, None, limit_s)
-    except BaseException:
+    except BaseException:  # also a cancellation: the connections are this call's own
         await dialer.close()
         raise
     return ledger

@@ -129,7 +129,7 @@ class Program:
         ends = [self._output.add("stdout"), self._output.add("stderr")]
         try:
             self._process = await start(spec, spec.environment(inherited), *ends)
-        except BaseException:
+        except BaseException:  # also a cancellation: a program that did not start leaves no socket and no pipe
             self._link.close()
             await self._output.ended(0)
             raise
