@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from support.warm_seats import launched
 
 from swarm_lab.callback.messages import Release, Sync
 from swarm_lab.errors import SwarmLabError
-from swarm_lab.nodes.launching import ProgramSpec, Start
+from swarm_lab.nodes.launching import Start
 from swarm_lab.nodes.program import Exit, Program
 from swarm_lab.rounds.layout import Layout
 
@@ -145,23 +145,8 @@ class Node:
             await program.release(release, answer.model)
 
     async def _launch(self, source: str, variables: dict[str, str]) -> Trained:
-        directory = self._directory / f"p{len(self._started)}"
-        directory.mkdir()
-        (directory / "program.py").write_text(PRELUDE + textwrap.dedent(source))
-        spec = ProgramSpec(
-            program=directory / "program.py",
-            directory=directory,
-            link=self._directory / f"{len(self._started)}.sock",
-            output=directory / "output.log",
-            record=directory / "process.json",
-            framework="keras",
-            variables=variables,
-            seed=7,
-            threads=1,
-        )
-        lines: list[tuple[str, str]] = []
-        program = await Program.launch(
-            spec, self._start, inherited=os.environ, on_line=lambda stream, text: lines.append((stream, text))
+        program, lines = await launched(
+            self._directory, len(self._started), PRELUDE + textwrap.dedent(source), "keras", self._start, variables
         )
         self._started.append(program)
         return Trained(program, lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from support.warm_seats import launched
 
 from swarm_lab.callback.messages import Release, Sync
-from swarm_lab.nodes.launching import ProgramSpec
 from swarm_lab.nodes.program import Exit, Program
 from swarm_lab.nodes.seats_client import SeatsClient
 from swarm_lab.rounds.layout import Layout
@@ -140,23 +139,8 @@ class Node:
 
     async def _launch(self, source: str, variables: dict[str, str]) -> Trained:
         self._number += 1
-        directory = self._directory / f"p{self._number}"
-        directory.mkdir()
-        (directory / "program.py").write_text(PRELUDE + textwrap.dedent(source))
-        spec = ProgramSpec(
-            program=directory / "program.py",
-            directory=directory,
-            link=self._directory / f"{self._number}.sock",
-            output=directory / "output.log",
-            record=directory / "process.json",
-            framework="torch",
-            variables=variables,
-            seed=7,
-            threads=1,
-        )
-        lines: list[tuple[str, str]] = []
-        program = await Program.launch(
-            spec, self._client.start, inherited=os.environ, on_line=lambda stream, text: lines.append((stream, text))
+        program, lines = await launched(
+            self._directory, self._number, PRELUDE + textwrap.dedent(source), "torch", self._client.start, variables
         )
         self._started.append(program)
         return Trained(program, Layout(()), lines)

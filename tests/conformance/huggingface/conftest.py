@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +11,8 @@ import pytest
 from support.small_node import Launch, averager
 from support.small_node import launch as launch_any
 from support.torch_node import LIMIT, Node, Trained
+from support.warm_seats import warm_seats
 
-from swarm_lab.nodes.config import NodeConfig
 from swarm_lab.nodes.seats import SINGLE
 from swarm_lab.nodes.seats_client import SeatsClient
 
@@ -38,22 +34,11 @@ main(sys.argv)
 
 
 @pytest.fixture(scope="session")
-def seats() -> Iterator[SeatsClient]:
+def seats(need: Callable[..., None]) -> Iterator[SeatsClient]:
     """The warm parent of all programs here."""
-    for package in ("transformers", "peft", "accelerate"):
-        pytest.importorskip(package)
-    directory = Path(tempfile.mkdtemp(prefix="swl-hf-", dir="/tmp"))
-    config = NodeConfig(
-        swarm="t", name="seats", kind="seats", trust_domain="t.swarm", directory=directory / "seats",
-        swarm_dir=directory, run_dir=directory, framework="torch",
-    )  # fmt: skip
-    with (directory / "log").open("w") as log:
-        command = [sys.executable, "-c", WARM, str(config.write())]
-        process = subprocess.Popen(command, stderr=log, env={**os.environ, **SINGLE})
-        yield SeatsClient(directory / "seats.sock")
-        process.kill()
-        process.wait(10)
-    shutil.rmtree(directory, ignore_errors=True)
+    need("python:transformers", "python:peft", "python:accelerate")
+    with warm_seats("torch", ("-c", WARM), {**os.environ, **SINGLE}) as client:
+        yield client
 
 
 @pytest.fixture

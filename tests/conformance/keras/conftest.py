@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.keras_node import LIMIT, Node, Trained
+from support.warm_seats import warm_seats
 
-from swarm_lab.nodes.config import NodeConfig
 from swarm_lab.nodes.seats_client import SeatsClient
 
 
@@ -20,17 +16,8 @@ from swarm_lab.nodes.seats_client import SeatsClient
 def keras_seats(need: Callable[[str], None]) -> Iterator[SeatsClient]:
     """The warm parent of all programs here: TensorFlow is imported once."""
     need("python:keras")
-    directory = Path(tempfile.mkdtemp(prefix="swl-keras-", dir="/tmp"))
-    config = NodeConfig(
-        swarm="t", name="seats", kind="seats", trust_domain="t.swarm", directory=directory / "seats",
-        swarm_dir=directory, run_dir=directory, framework="keras",
-    )  # fmt: skip
-    with (directory / "log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "swarm_lab.nodes", str(config.write())], stderr=log)
-        yield SeatsClient(directory / "seats.sock")
-        process.kill()
-        process.wait(10)
-    shutil.rmtree(directory, ignore_errors=True)
+    with warm_seats("keras") as client:
+        yield client
 
 
 @pytest.fixture

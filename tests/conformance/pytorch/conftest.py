@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.torch_node import LIMIT, Node, Trained
+from support.warm_seats import warm_seats
 
-from swarm_lab.nodes.config import NodeConfig
 from swarm_lab.nodes.seats_client import SeatsClient
 
 
 @pytest.fixture(scope="session")
 def seats() -> Iterator[SeatsClient]:
     """The warm parent of all programs here: torch is imported once."""
-    directory = Path(tempfile.mkdtemp(prefix="swl-torch-", dir="/tmp"))
-    config = NodeConfig(
-        swarm="t", name="seats", kind="seats", trust_domain="t.swarm", directory=directory / "seats",
-        swarm_dir=directory, run_dir=directory, framework="torch",
-    )  # fmt: skip
-    with (directory / "log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "swarm_lab.nodes", str(config.write())], stderr=log)
-        yield SeatsClient(directory / "seats.sock")
-        process.kill()
-        process.wait(10)
-    shutil.rmtree(directory, ignore_errors=True)
+    with warm_seats("torch") as client:
+        yield client
 
 
 @pytest.fixture
