@@ -16,6 +16,7 @@ from eth_hash.auto import keccak
 
 from swarm_lab.errors import LedgerKeyUnusable
 from swarm_lab.rounds.messages import CheckIn, Participant, Plan, Result
+from swarm_lab.rounds.slices import Slice
 
 _PARTICIPANT = (
     "Participant(address node,uint64 incarnation,uint32 weight,bytes32 root,bool done,"
@@ -31,6 +32,9 @@ RESULT_TYPE = keccak(
     b"bytes32 model)" + _PARTICIPANT.encode()
 )
 PLAN_TYPE = keccak(b"Plan(bytes32 training,uint64 round,bytes32 prev,uint32 attempt,uint32 number,bytes32 content)")
+SLICE_TYPE = keccak(
+    b"Slice(bytes32 training,uint64 round,bytes32 prev,bytes32 assignment,address merger,bytes32 digest)"
+)
 ENROL_TYPE = keccak(b"Enrol(string spiffeId,address account,string kind)")
 _DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 
@@ -116,6 +120,10 @@ class KeySigner:
         """EIP-712 signature of a plan."""
         return self.key.sign(self.domain.digest(plan_hash(plan))).hex()
 
+    def sign_slice(self, part: Slice) -> str:
+        """EIP-712 signature of a slice digest."""
+        return self.key.sign(self.domain.digest(slice_hash(part))).hex()
+
 
 @dataclass(frozen=True, slots=True)
 class KeyVerifier:
@@ -138,6 +146,10 @@ class KeyVerifier:
     def plan(self, plan: Plan, coordinator: str, signature: str) -> bool:
         """Whether `coordinator` signed the plan."""
         return recover(self.domain.digest(plan_hash(plan)), signature) == coordinator
+
+    def slice(self, part: Slice, signature: str) -> bool:
+        """Whether `part.merger` signed it."""
+        return recover(self.domain.digest(slice_hash(part)), signature) == part.merger
 
 
 @lru_cache(maxsize=4096)
@@ -186,6 +198,12 @@ def plan_hash(p: Plan) -> bytes:
     """hashStruct of a plan."""
     head = (PLAN_TYPE, bytes.fromhex(p.training), _uint(p.round), bytes.fromhex(p.prev))
     return keccak(b"".join(head) + _uint(p.attempt) + _uint(p.number) + bytes.fromhex(p.content))
+
+
+def slice_hash(s: Slice) -> bytes:
+    """hashStruct of a slice digest."""
+    head = (SLICE_TYPE, bytes.fromhex(s.training), _uint(s.round), bytes.fromhex(s.prev), bytes.fromhex(s.assignment))
+    return keccak(b"".join(head) + _address(s.merger) + bytes.fromhex(s.digest))
 
 
 def _participant_fields(p: CheckIn | Participant) -> bytes:

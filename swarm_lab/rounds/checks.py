@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from itertools import pairwise
 
 from swarm_lab.rounds.events import LedgerView, Rules
-from swarm_lab.rounds.messages import Certificate, CheckIn, Participant, PlanMessage, Result, plan_content
+from swarm_lab.rounds.messages import Certificate, CheckIn, Digest, Entry, LeftOut, Participant, PlanMessage, Result
 from swarm_lab.rounds.signatures import Verifier
+from swarm_lab.rounds.slices import Shares, bad_shares
 from swarm_lab.rounds.trend import Trend
 
 
@@ -74,18 +77,50 @@ def bad_certificate(rules: Rules, verifier: Verifier, certificate: Certificate, 
     return None
 
 
+def plan_content(
+    entries: tuple[Entry, ...],
+    left_out: tuple[LeftOut, ...],
+    end: bool,
+    next_interval: int,
+    model: str,
+    owners: Shares = (),
+) -> Digest:
+    """Digest of what a plan says: SHA-256 over a compact JSON list. Two plans with one number differ in it."""
+    signed = [
+        [p.node, p.incarnation, p.weight, p.root, p.done, *measured, p.steps, e.signature]
+        for e in entries
+        for p in (e.participant,)
+        for measured in ((p.loss, p.metric, p.local_loss, p.local_metric),)
+    ]
+    shares = [[s.node, s.first, s.stop] for s in owners]
+    body = [signed, [[x.node, x.reason] for x in left_out], end, next_interval, model, shares]
+    return hashlib.sha256(json.dumps(body, separators=(",", ":")).encode()).hexdigest()
+
+
+def content_of(message: PlanMessage) -> Digest:
+    """`plan_content` of a message."""
+    return plan_content(message.entries, message.left_out, message.end, message.next, message.model, message.owners)
+
+
 def bad_plan(
-    rules: Rules, verifier: Verifier, view: LedgerView, coordinator: str, message: PlanMessage, next_: int
+    rules: Rules, verifier: Verifier, view: LedgerView, coordinator: str, message: PlanMessage, next_: int, blocks: int
 ) -> str | None:
-    """What is wrong with a plan for a round that fits this node's base; `next_` is the interval that must follow it."""
+    """What is wrong with a plan for a round that fits this node's base.
+
+    `next_` is the interval that must follow it, `blocks` how many this node's model has.
+    """
     plan = message.plan
     if plan.training != rules.training:
         return "of another training"
-    if plan.content != plan_content(message.entries, message.left_out, message.end, message.next, message.model):
+    if plan.content != content_of(message):
         return "its content is not what was signed"
     if not verifier.plan(plan, coordinator, message.signature):
         return "forged signature"
-    wrong = bad_set(rules, message.result().participants, message.end)
+    if bool(message.model) == bool(message.owners):
+        return "it has neither a model nor owners of blocks, or both"
+    if message.owners and (wrong := bad_shares(message.owners, [p.node for p in message.participants()], blocks)):
+        return wrong
+    wrong = bad_set(rules, message.participants(), message.end)
     if wrong or message.next != next_:
         return wrong or f"its next interval is {message.next}, not {next_}"
     for entry in message.entries:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from swarm_lab.rounds import checks, limits
+from swarm_lab.rounds.complaints import Complaints
 from swarm_lab.rounds.doubles import Doubles
 from swarm_lab.rounds.events import Merge, MergeDone, MergeFailed, Received
 from swarm_lab.rounds.gathering import Draft, Exclusion, Gatherer, Gathering
@@ -19,16 +20,18 @@ from swarm_lab.rounds.messages import (
     CheckInMessage,
     Digest,
     FetchMessage,
+    NodeId,
     Phase,
     Plan,
     PlanMessage,
     SignedCheckIn,
     Vote,
     VoteMessage,
-    plan_content,
 )
 from swarm_lab.rounds.pace import Pace
+from swarm_lab.rounds.slices import Shares
 from swarm_lab.rounds.state import Desk
+from swarm_lab.rounds.verdicts import Verdicts
 
 ROUNDS_AHEAD = 2
 """A peer may be at the sync point of the next round but one before this node has heard of the certificate between."""
@@ -41,9 +44,12 @@ class Coordinator:
         self.desk = desk
         self.doubles = doubles
         self.gatherer = Gatherer(desk, pace.not_started)
+        self.complaints = Complaints(desk)
+        self.verdicts = Verdicts(desk)
         self.rounds: dict[tuple[int, Digest], Gathering] = {}
         self.broken = ""
         """Why this node cannot merge."""
+        self.was_sharded: bool | None = None
 
     def roots(self) -> set[Digest]:
         """Updates and merged models that it may still need."""
@@ -85,7 +91,18 @@ class Coordinator:
                 del g.check_ins[c.node]
                 if not g.check_ins:
                     del self.rounds[other]
-        return self.rounds.setdefault(key, Gathering(*key))
+        if key not in self.rounds:
+            self.rounds[key] = Gathering(*key, sharded=self._sharded(c.round), excluded=self.verdicts.known())
+        return self.rounds[key]
+
+    def _sharded(self, number: int) -> bool:
+        """Which way the models of this round go; told when it changes."""
+        choice = self.desk.path()
+        if choice.sharded is not self.was_sharded:
+            self.was_sharded = choice.sharded
+            way = "in shards between all members" if choice.sharded else "through the coordinator"
+            self.desk.notice("path", f"models go {way}: {choice.why}", (self.desk.me,), round=number)
+        return choice.sharded
 
     def _take(self, g: Gathering, message: CheckInMessage) -> None:
         desk, c = self.desk, message.check_in
@@ -111,6 +128,8 @@ class Coordinator:
 
     def _ask_for_update(self, g: Gathering, c: CheckIn) -> None:
         desk, node = self.desk, c.node
+        if g.sharded:
+            return
         link = desk.link(node)
         if c.root not in desk.have and desk.now >= g.asked_at.get(node, desk.now):
             g.asked_at[node] = desk.now + limits.fetch_again(link.rtt, link.transfer)
@@ -146,7 +165,7 @@ class Coordinator:
                 g.enough_since = None
             elif not self.gatherer.waits(g, ready):
                 self._draft(g)
-        elif g.plan and len(g.votes) >= checks.quorum(desk.rules.min_peers, len(g.set())):
+        elif g.plan and len(g.agreed()[1]) >= checks.quorum(desk.rules.min_peers, len(g.set())):
             self._certify(g, g.plan)
         else:
             self._plan_anew(g)
@@ -157,8 +176,13 @@ class Coordinator:
         lost = [n for n in g.set() if not self.desk.live(n)]
         for node in lost:
             g.excluded[node] = Exclusion(self.desk.absence(node), lost=True)
-        if lost or returned or any(self.gatherer.elsewhere(g, n) for n in g.set()):
+        gone = lost or returned or any(self.gatherer.elsewhere(g, n) for n in g.set())
+        if gone or (g.plan and g.plan.owners and self._stands_still(g)):
             self._draft(g)
+
+    def _stands_still(self, g: Gathering) -> bool:
+        """Whether the exchange needs another plan, for complaints of its members or for a link that is slow."""
+        return self.complaints.act(g) or self.gatherer.too_slow(g)
 
     def _draft(self, g: Gathering) -> None:
         """Plan what is ready now; its model is merged first, if it is not yet."""
@@ -172,6 +196,9 @@ class Coordinator:
         participants, base = draft.participants(), desk.state.base
         if base.model and not any(p.weight for p in participants):
             g.merged[participants] = base.model
+        if g.sharded and participants not in g.merged:
+            self._publish(g, draft, "", self.gatherer.owners(g, draft))
+            return
         if participants in g.merged:
             self._publish(g, draft, g.merged[participants])
             return
@@ -205,19 +232,19 @@ class Coordinator:
                 g.excluded[event.node] = Exclusion(event.reason[:200], proven=True)
                 self._draft(g)
 
-    def _publish(self, g: Gathering, draft: Draft, model: Digest) -> None:
+    def _publish(self, g: Gathering, draft: Draft, model: Digest, owners: Shares = ()) -> None:
         desk = self.desk
         next_interval = desk.next_interval(g.round, draft.participants())
         left_out = self.gatherer.left_out(g, draft)
-        content = plan_content(draft.entries, left_out, draft.end, next_interval, model)
+        content = checks.plan_content(draft.entries, left_out, draft.end, next_interval, model, owners)
         attempt = max(g.check_ins[e.participant.node].attempt for e in draft.entries)
         plan = Plan(desk.rules.training, g.round, g.prev, attempt, g.number, content)
         signature = desk.signer.sign_plan(plan)
         g.draft = None
-        g.plan = PlanMessage(plan, signature, draft.entries, left_out, draft.end, next_interval, model)
-        g.planned_at = desk.now
+        g.plan = PlanMessage(plan, signature, draft.entries, left_out, draft.end, next_interval, model, owners)
+        g.planned_at, g.plan_before = desk.now, owners
         for node in g.set():
-            desk.send(node, g.plan, model)
+            desk.send(node, g.plan, None if g.sharded else model)
         for absent in left_out:
             if desk.live(absent.node):
                 desk.send(absent.node, g.plan)
@@ -225,7 +252,7 @@ class Coordinator:
     # --- votes --------------------------------------------------------------------------------------------
 
     def on_vote(self, event: Received, message: VoteMessage) -> None:
-        """Count a vote for my plan. The path without witness knows one model of a plan: a vote for another is junk."""
+        """Count a vote for my plan. Where its model is known a vote for another is junk; else all must agree."""
         desk, state, sender = self.desk, self.desk.state, event.sender
         if state.held and message.round == state.held.certificate.result.round:
             desk.send(sender, CertificateMessage(state.held.certificate))
@@ -235,25 +262,34 @@ class Coordinator:
             return
         if message.content != g.plan.plan.content:
             return
-        result = g.plan.result()
-        good = message.result_id == desk.verifier.result_id(result)
-        if good and desk.verifier.vote(result, sender, message.signature):
-            g.votes[sender] = message.signature
+        result = g.plan.result(message.model)
+        good = bool(result.model) and message.result_id == desk.verifier.result_id(result)
+        if not good or not desk.verifier.vote(result, sender, message.signature):
+            reason = "forged vote" if good else "voted for another model than the planned one"
+            self._convict(g, {sender: reason})
             return
-        reason = "voted for another model than the planned one" if not good else "forged vote"
-        desk.notice("bad_peer", reason, (sender,), round=g.round)
-        g.excluded[sender] = Exclusion(reason, proven=True)
-        self._draft(g)
+        g.votes[sender] = message
+        if g.plan.owners:
+            self._convict(g, self.verdicts.of_votes(g.plan, g.votes))
+
+    def _convict(self, g: Gathering, guilty: dict[NodeId, str]) -> None:
+        """Plan without them, in all attempts of this round."""
+        for node, reason in guilty.items():
+            self.desk.notice("bad_peer", reason, (node,), round=g.round)
+            g.excluded[node] = Exclusion(reason, proven=True)
+        if guilty:
+            self._draft(g)
 
     def _certify(self, g: Gathering, plan: PlanMessage) -> None:
         desk = self.desk
         g.quorum_at = desk.now if g.quorum_at is None else g.quorum_at
+        model, voters = g.agreed()
         waiting = [n for n in g.set() if n not in g.votes and desk.live(n)]
         if waiting and desk.now - g.quorum_at < limits.votes(g.quorum_at - g.planned_at):
             g.waiting_for = tuple(waiting)
             return
-        votes = tuple(Vote(n, g.votes[n]) for n in sorted(g.votes))
-        g.certificate = Certificate(plan.result(), votes)
+        votes = tuple(Vote(n, g.votes[n].signature) for n in voters)
+        g.certificate = Certificate(plan.result(model), votes)
         g.certified_at, g.offer_at = desk.now, desk.now + limits.OFFER
         for node in (*sorted(desk.up), desk.me):
             desk.send(node, CertificateMessage(g.certificate))

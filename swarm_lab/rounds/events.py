@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from swarm_lab.rounds.exchange_events import EndExchange, ExchangeDone, ExchangeMoved, ExchangeSpoiled, StartExchange
 from swarm_lab.rounds.messages import (
     Certificate,
     Digest,
@@ -103,6 +104,10 @@ class Link:
     """Of one model; 0 until measured."""
     silence: float = 1.5
 
+    def exchange(self, nodes: int) -> float:
+        """Seconds that a sharded exchange of so many nodes takes over a link like this one, both ways at once."""
+        return 2 * (nodes - 1) / nodes * self.transfer + 3 * self.rtt
+
 
 # --- events -----------------------------------------------------------------------------------------------
 
@@ -119,11 +124,16 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class ProgramReady:
-    """The program is connected and parked; `root`: its initial weights, `batches`: where it resumes."""
+    """The program is connected and parked; `root`: its initial weights, `batches`: where it resumes.
+
+    A model has `nbytes` bytes in `blocks` blocks (`layout.Layout.blocks`); 0 = not known: no sharded exchange.
+    """
 
     now: float
     root: Digest
     batches: int = 0
+    nbytes: int = 0
+    blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,19 +261,8 @@ class ProgramFailed:
 
 
 Process = Start | ProgramReady | StopRequested | ProgramFailed
-Event = (
-    Process
-    | Tick
-    | Progress
-    | SyncPoint
-    | Received
-    | PeerUp
-    | PeerDown
-    | MergeDone
-    | MergeFailed
-    | StoreDone
-    | StoreFailed
-)
+Work = MergeDone | MergeFailed | StoreDone | StoreFailed | ExchangeMoved | ExchangeDone | ExchangeSpoiled
+Event = Process | Tick | Progress | SyncPoint | Received | PeerUp | PeerDown | Work
 
 
 # --- actions ----------------------------------------------------------------------------------------------
@@ -397,4 +396,4 @@ class Fail:
 
 Transaction = Announce | Commit | Leave | Report
 Steering = Load | Train | Park | StopProgram
-Action = Transaction | Steering | Send | Merge | Store | Keep | Notice | Finish | Fail
+Action = Transaction | Steering | Send | Merge | StartExchange | EndExchange | Store | Keep | Notice | Finish | Fail

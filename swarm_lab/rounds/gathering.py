@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,9 +20,13 @@ from swarm_lab.rounds.messages import (
     Participant,
     Phase,
     PlanMessage,
-    Signature,
+    VoteMessage,
 )
+from swarm_lab.rounds.slices import Shares, deal
 from swarm_lab.rounds.state import Desk
+
+PROBE = 8
+"""Every so many rounds a node whose link was too slow takes part again: links change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,12 @@ class Gathering:
     merged: dict[tuple[Participant, ...], Digest] = field(default_factory=dict)
     plan: PlanMessage | None = None
     planned_at: float = 0.0
-    votes: dict[NodeId, Signature] = field(default_factory=dict)
+    sharded: bool = False
+    plan_before: Shares = ()
+    """Shares of my last plan."""
+    no_owners: set[NodeId] = field(default_factory=set)
+    """Members that are to merge nothing."""
+    votes: dict[NodeId, VoteMessage] = field(default_factory=dict)
     quorum_at: float | None = None
     certificate: Certificate | None = None
     certified_at: float = 0.0
@@ -78,6 +88,14 @@ class Gathering:
     def set(self) -> tuple[NodeId, ...]:
         """Its nodes."""
         return tuple(p.node for p in self.planned())
+
+    def agreed(self) -> tuple[Digest, tuple[NodeId, ...]]:
+        """The model that most have voted for, and who has, ascending."""
+        voters: dict[Digest, list[NodeId]] = {}
+        for node in sorted(self.votes):
+            voters.setdefault(self.votes[node].model, []).append(node)
+        model = max(voters, key=lambda m: (len(voters[m]), m), default="")
+        return model, tuple(voters.get(model, ()))
 
     def drop_plan(self) -> None:
         """The plan is void, and with it every exclusion that is not proven."""
@@ -117,11 +135,33 @@ class Gatherer:
                 continue
             c = message.check_in
             present = c.incarnation == desk.view.members[node].incarnation
-            if present and c.root in desk.have and not self.elsewhere(g, node):
+            if present and (g.sharded or c.root in desk.have) and not self.elsewhere(g, node):
                 found.append(message)
+        found = self._without_slow(g, found)
         if any(m.check_in.weight for m in found):
             return found
         return found if checks.may_end(desk.rules, [m.check_in.participant() for m in found]) else []
+
+    def _without_slow(self, g: Gathering, found: list[CheckInMessage]) -> list[CheckInMessage]:
+        """Leave out whose link would take longer than the others train, if enough remain; now and then it may try."""
+        limit = limits.grace(self.desk.rules.grace, [m.took for m in found]) if g.sharded and found else 0.0
+        for message in list(found) if limit else []:
+            node = message.check_in.node
+            seconds = self.desk.link(node).exchange(len(found))
+            tries = g.round % PROBE == 0 and g.plan is None
+            if node != self.desk.me and seconds > limit and not tries and len(found) > self.desk.rules.min_peers:
+                rate = 8 * self.desk.nbytes / max(self.desk.link(node).transfer, 1e-9) / 1e6
+                g.excluded[node] = Exclusion(f"slow link: {rate:.2g} Mbit/s, needs {seconds:.0f} s")
+                found.remove(message)
+        return found
+
+    def too_slow(self, g: Gathering) -> bool:
+        """Whether an exchange that goes on would be over sooner without a member whose link turned out to be slow."""
+        desk = self.desk
+        messages = [g.check_ins[n] for n in g.set() if n in g.check_ins]
+        if not messages or desk.now - g.planned_at < limits.grace(desk.rules.grace, [m.took for m in messages]):
+            return False
+        return len(self._without_slow(g, messages)) < len(g.set())
 
     # --- who is waited for --------------------------------------------------------------------------------
 
@@ -182,6 +222,24 @@ class Gatherer:
             end = False
         g.number += 1
         return Draft(f"{g.round}/{g.prev[:8]}/{g.number}", entries, end)
+
+    def owners(self, g: Gathering, draft: Draft) -> Shares:
+        """Who merges which blocks: by the rate of their links; who has blocks since an earlier plan keeps them."""
+        desk, state = self.desk, self.desk.state
+        nodes = [p.node for p in draft.participants()]
+        times = [desk.link(n).transfer for n in nodes if n != desk.me and desk.link(n).transfer]
+        best = min(times, default=0.0)
+        weights = {}
+        for node in nodes:
+            transfer = desk.link(node).transfer if node != desk.me else best
+            # In powers of two, so that the noise of a measurement moves no block.
+            halvings = round(math.log2(transfer / best)) if best and transfer else 0
+            weights[node] = 0 if node in g.no_owners else max(1, 16 >> min(halvings, 4))
+        before = state.owners[2] if state.owners[:2] == (g.round, g.prev) else ()
+        if g.plan_before:
+            before = g.plan_before
+        kept = tuple(s for s in before if s.node not in g.no_owners)
+        return deal(desk.blocks, weights, kept)
 
     def left_out(self, g: Gathering, draft: Draft) -> tuple[LeftOut, ...]:
         """Who is not in, and why; asked when the plan goes out, as the roster may have changed during the merge."""

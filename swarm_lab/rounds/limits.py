@@ -62,6 +62,11 @@ def exchange(silence: float, rtt: float, transfer: float, attempt: int) -> float
     return (1.25 * silence + 0.75 + 4 * rtt + 2 * transfer) * patience(attempt)
 
 
+def accusation(rtt: float, transfer: float) -> float:
+    """For blocks that a peer says it lacks: they have only to travel (`transfer`: of a share)."""
+    return 0.5 + 2 * rtt + transfer
+
+
 def votes(exchange_took: float) -> float:
     """For the votes of the rest, once there are enough."""
     return max(0.5, 0.5 * exchange_took)

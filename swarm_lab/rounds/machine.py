@@ -43,6 +43,7 @@ from swarm_lab.rounds.catchup import CatchUp
 from swarm_lab.rounds.commitment import Commitment, fork
 from swarm_lab.rounds.coordinator import Coordinator
 from swarm_lab.rounds.doubles import Doubles
+from swarm_lab.rounds.exchange_events import ExchangeDone, ExchangeMoved, ExchangeSpoiled
 from swarm_lab.rounds.member import Member
 from swarm_lab.rounds.moves import Moves
 from swarm_lab.rounds.program import Program
@@ -123,6 +124,12 @@ class Machine:
                 desk.up.discard(event.peer)
                 desk.gone[event.peer] = event.why
                 desk.heartbeats.pop(event.peer, None)
+            case ExchangeMoved():
+                self.member.on_moved(event)
+            case ExchangeDone():
+                self.member.on_exchanged(event)
+            case ExchangeSpoiled():
+                self.member.on_spoiled(event)
             case e.MergeDone():
                 self.coordinator.on_merge_done(event)
             case e.MergeFailed():
@@ -242,6 +249,7 @@ class Machine:
         state.phase, state.want = m.Phase.FAILED, None
         state.reason = reason[: m.MAX_REASON]
         self.coordinator.rounds.clear()
+        self.member.end_exchange()
         self._leaving, self._transaction_at = e.Leave(code, state.reason), 0.0
 
     def _afterlife(self) -> None:

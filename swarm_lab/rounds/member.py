@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from swarm_lab.rounds import checks, limits, order
+from swarm_lab.rounds.assignments import assignment_of
 from swarm_lab.rounds.doubles import Doubles
 from swarm_lab.rounds.events import Received
+from swarm_lab.rounds.exchange import Assignment
+from swarm_lab.rounds.exchange_events import EndExchange, ExchangeDone, ExchangeMoved, ExchangeSpoiled, StartExchange
 from swarm_lab.rounds.messages import (
     ABSENT,
     CheckIn,
@@ -19,6 +22,7 @@ from swarm_lab.rounds.messages import (
 )
 from swarm_lab.rounds.pace import Pace
 from swarm_lab.rounds.program import Program
+from swarm_lab.rounds.slices import SignedSlice
 from swarm_lab.rounds.state import Desk
 
 MODELS_KEPT = 4
@@ -31,7 +35,8 @@ class Member:
 
     Small path: the update is the payload of CHECKIN, the merged model that of PLAN, and a member cannot merge again
     what it has no updates of: it votes for the model that its coordinator made (trust with audit, by spot checks).
-    The witness of section 9, and the sharded exchange between plan and vote, belong into `_vote`.
+    Sharded: a plan starts an exchange, and what comes together there is voted for. The witness of section 9 belongs
+    between the two.
     """
 
     def __init__(self, desk: Desk, program: Program, doubles: Doubles) -> None:
@@ -40,7 +45,12 @@ class Member:
         self.doubles = doubles
         self.pace = Pace(desk)
         self.plan: PlanMessage | None = None
+        self.exchanging = False
+        self.assignment: Assignment | None = None
+        """Of the plan, if it has owners."""
         self.vote: VoteMessage | None = None
+        self.exchanged: dict[Digest, ExchangeDone] = {}
+        """By assignment: exchanges of the open round that are over."""
         self.models: dict[Digest, None] = {}
         """Merged models that were planned for the open round, latest last."""
         self.last_plan: dict[tuple[int, Digest, NodeId], tuple[int, int]] = {}
@@ -130,7 +140,8 @@ class Member:
         message = CheckInMessage(signed.check_in, signed.signature, state.attempt, self.took)
         first = self.given_to != state.coordinator
         self.given_to = state.coordinator
-        desk.send(state.coordinator, message, signed.check_in.root if first else None)
+        with_update = first and not desk.path().sharded
+        desk.send(state.coordinator, message, signed.check_in.root if with_update else None)
 
     def restored(self) -> None:
         """Back at the sync point of a round that is made again, with the check-in that was signed for it."""
@@ -192,7 +203,7 @@ class Member:
             self.resend_at = desk.now + limits.fetch_again(link.rtt, link.transfer)
             if self.vote:
                 desk.send(state.coordinator, self.vote)
-            else:
+            elif plan.model:
                 desk.send(state.coordinator, FetchMessage(plan.model))
         slow = desk.slowest()
         limit = limits.exchange(slow.silence, slow.rtt, slow.transfer, state.attempt)
@@ -215,7 +226,7 @@ class Member:
             return
         desk = self.desk
         due = desk.next_interval(plan.round, message.result().participants)
-        wrong = checks.bad_plan(desk.rules, desk.verifier, desk.view, event.sender, message, due)
+        wrong = checks.bad_plan(desk.rules, desk.verifier, desk.view, event.sender, message, due, desk.blocks)
         wrong = wrong or self._bad_model(message)
         if wrong:
             self.desk.notice("bad_peer", f"bad plan: {wrong}", (event.sender,))
@@ -251,22 +262,86 @@ class Member:
             return
         desk = self.desk
         self.plan, self.vote = message, None
-        self.models.pop(message.model, None)
-        self.models[message.model] = None
-        while len(self.models) > MODELS_KEPT:
-            del self.models[next(iter(self.models))]
         desk.state.phase = Phase.PLANNED
+        if message.owners:
+            self._exchange(message)
+        else:
+            self._remember(message.model)
         self.pace.progress_at = desk.now
         link = desk.link(desk.state.coordinator)
         self.resend_at = desk.now + limits.fetch_again(link.rtt, link.transfer)
         self.on_model()
 
+    def _remember(self, model: Digest) -> None:
+        self.models.pop(model, None)
+        self.models[model] = None
+        while len(self.models) > MODELS_KEPT:
+            del self.models[next(iter(self.models))]
+
+    # --- exchange -----------------------------------------------------------------------------------------
+
+    def _exchange(self, message: PlanMessage) -> None:
+        """Begin the exchange of this plan, or go on with it if another coordinator had planned the same."""
+        desk, base = self.desk, self.desk.state.base
+        self.assignment = assignment_of(desk.rules, message)
+        desk.state.owners = (message.plan.round, message.plan.prev, message.owners)
+        desk.state.lacks = desk.state.unmerged = ()
+        if self.assignment.id not in self.exchanged:
+            round_, prev = message.plan.round, message.plan.prev
+            self.exchanging = True
+            desk.act(StartExchange(round_, prev, self.assignment, desk.rules.merge, base.model or None))
+
+    def end_exchange(self) -> None:
+        """The round is over here, however it ended."""
+        if self.exchanging:
+            self.exchanging = False
+            self.desk.act(EndExchange())
+        self.desk.state.lacks = self.desk.state.unmerged = ()
+
+    def on_moved(self, event: ExchangeMoved) -> None:
+        """Blocks have come, or are overdue."""
+        desk, state = self.desk, self.desk.state
+        if not self._is_of_plan(event.assignment):
+            return
+        if event.moved:
+            self.pace.progress_at = desk.now
+            state.phase = Phase.EXCHANGING
+        state.lacks, state.unmerged = event.lacks, event.unmerged
+
+    def on_exchanged(self, event: ExchangeDone) -> None:
+        """The merged model has come together."""
+        self.exchanged[event.assignment] = event
+        self.desk.have.add(event.root)
+        self._remember(event.root)
+        if self._is_of_plan(event.assignment):
+            self.desk.state.lacks = self.desk.state.unmerged = ()
+            self.on_model()
+
+    def on_spoiled(self, event: ExchangeSpoiled) -> None:
+        """A peer's blocks do not fit what was signed: they are asked for again, and told if they do not come."""
+        self.desk.notice("bad_peer", event.reason, (event.node,), round=self.desk.state.base.round + 1)
+
+    def _is_of_plan(self, assignment: Digest) -> bool:
+        at_plan = self.plan is not None and self.desk.state.at_sync()
+        return at_plan and self.assignment is not None and self.assignment.id == assignment
+
+    # --- vote ---------------------------------------------------------------------------------------------
+
     def on_model(self) -> None:
         """Vote, once the planned model is in hand and not before."""
         desk, plan = self.desk, self.plan
-        if plan is None or self.vote is not None or not desk.state.at_sync() or plan.model not in desk.have:
+        if plan is None or self.vote is not None or not desk.state.at_sync():
             return
-        result = plan.result()
+        model = plan.model
+        slices: tuple[SignedSlice, ...] = ()
+        if plan.owners:
+            done = self.exchanged.get(self.assignment.id) if self.assignment else None
+            if done is None:
+                return
+            model, slices = done.root, done.slices
+        if model not in desk.have:
+            return
+        result = plan.result(model)
         self.pace.progress_at = desk.now
         self.vote = VoteMessage(
             result.round,
@@ -274,11 +349,14 @@ class Member:
             plan.plan.content,
             desk.verifier.result_id(result),
             desk.signer.sign_result(result),
+            "" if plan.model else model,
+            slices,
         )
         desk.send(desk.state.coordinator, self.vote)
 
     def round_over(self) -> None:
         """A round is final: what was planned for it, or before, is of no use any more."""
         self.models.clear()
+        self.exchanged.clear()
         number = self.desk.state.base.round
         self.last_plan = {k: v for k, v in self.last_plan.items() if k[0] > number}

@@ -8,14 +8,12 @@ the contribution, before the merge: all four on the node's own validation data.
 
 The annotated types carry the bounds; `codec` enforces them on bytes from outside. Inside, they cost nothing.
 
-Places kept for later: the sharded path adds BLOCKS, MERGED, WITNESS, NEED and DISPUTE here, an `owners` field to
-`PlanMessage` (who merges which block; absent = small path) and `lacks`, `heard` to `Heartbeat`.
+Blocks of the sharded exchange do not travel in these messages but as frames of tensor streams. Places kept for later:
+WITNESS and DISPUTE.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import struct
 from dataclasses import dataclass
@@ -25,12 +23,15 @@ from typing import Annotated, ClassVar
 from annotated_types import Interval, MaxLen, MinLen
 from pydantic import ConfigDict, Field
 
+from swarm_lab.rounds.slices import Shares, SignedSlice
+
 MAX_NODES = 1024
 MAX_REASON = 200
 GENESIS = "0" * 64
 """The `prev` of round 1."""
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+MaybeDigest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 NodeId = Annotated[str, Field(pattern=r"^0x[0-9a-f]{40}$")]
 Signature = Annotated[str, Field(pattern=r"^(0x)?[0-9a-f]{130}$")]
 Reason = Annotated[str, MaxLen(MAX_REASON)]
@@ -192,14 +193,16 @@ class Phase(StrEnum):
     TRAINING = "training"
     CHECKED_IN = "checked_in"
     PLANNED = "planned"
-    """In a plan; voting. The sharded path's EXCHANGING belongs here."""
+    """In a plan; voting, or before the first block."""
+    EXCHANGING = "exchanging"
+    """Blocks move."""
     CONFIRMING = "confirming"
     """Holds the last round's model, which the ledger has not confirmed."""
     FINISHED = "finished"
     FAILED = "failed"
 
 
-AT_SYNC = frozenset({Phase.CHECKED_IN, Phase.PLANNED})
+AT_SYNC = frozenset({Phase.CHECKED_IN, Phase.PLANNED, Phase.EXCHANGING})
 GONE = frozenset({Phase.FAILED})
 
 
@@ -226,6 +229,12 @@ class Heartbeat:
     """Results whose model it has on disk, latest last."""
     reason: Reason = ""
     """Why it left or failed."""
+    lacks: Annotated[tuple[NodeId, ...], MaxLen(MAX_NODES)] = ()
+    """Whose contribution is due here, and has not come for a while."""
+    unmerged: Annotated[tuple[NodeId, ...], MaxLen(MAX_NODES)] = ()
+    """Whose merged blocks are due here, and have not come for a while."""
+    heard: Annotated[tuple[NodeId, ...], MaxLen(MAX_NODES)] = ()
+    """Whom it hears directly; empty while that is everybody: a third peer that hears both ends is their relay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +273,10 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class PlanMessage:
-    """PLAN, coordinator to the set and to those left out. The merged model is the payload (small path)."""
+    """PLAN, coordinator to the set and to those left out.
+
+    Small path: no owners; `model` is merged and is the payload. Sharded: `owners` merge it, `model` is not known yet.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     KIND: ClassVar[str] = "PLAN"
@@ -275,13 +287,17 @@ class PlanMessage:
     left_out: Annotated[tuple[LeftOut, ...], MaxLen(MAX_NODES)]
     end: bool
     next: UInt32
-    model: Digest
+    model: MaybeDigest
+    owners: Shares = ()
 
-    def result(self) -> Result:
-        """What a vote for this plan signs."""
+    def participants(self) -> tuple[Participant, ...]:
+        """Its set."""
+        return tuple(e.participant for e in self.entries)
+
+    def result(self, model: Digest = "") -> Result:
+        """What a vote for this plan signs; `model` is what was merged, where the plan does not say it."""
         p = self.plan
-        participants = tuple(e.participant for e in self.entries)
-        return Result(p.training, p.round, p.prev, participants, self.end, self.next, self.model)
+        return Result(p.training, p.round, p.prev, self.participants(), self.end, self.next, self.model or model)
 
     def check_in(self, entry: Entry) -> CheckIn:
         """The check-in that the entry's node must have signed."""
@@ -305,7 +321,10 @@ class PlanMessage:
 
 @dataclass(frozen=True, slots=True)
 class VoteMessage:
-    """VOTE, member to coordinator. `content` = that of the plan it answers, `result_id` = what it signed."""
+    """VOTE, member to coordinator. `content` = that of the plan it answers, `result_id` = what it signed.
+
+    After a sharded exchange `model` is the root of what came together here, from these slices.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     KIND: ClassVar[str] = "VOTE"
@@ -315,6 +334,8 @@ class VoteMessage:
     content: Digest
     result_id: Digest
     signature: Signature
+    model: MaybeDigest = ""
+    slices: Annotated[tuple[SignedSlice, ...], MaxLen(MAX_NODES)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,17 +388,3 @@ Message = (
     | FetchMessage
     | ModelMessage
 )
-
-
-def plan_content(
-    entries: tuple[Entry, ...], left_out: tuple[LeftOut, ...], end: bool, next_interval: int, model: Digest
-) -> Digest:
-    """Digest of what a plan says: SHA-256 over a compact JSON list. Two plans with one number differ in it."""
-    signed = [
-        [p.node, p.incarnation, p.weight, p.root, p.done, *measured, p.steps, e.signature]
-        for e in entries
-        for p in (e.participant,)
-        for measured in ((p.loss, p.metric, p.local_loss, p.local_metric),)
-    ]
-    body = [signed, [[x.node, x.reason] for x in left_out], end, next_interval, model]
-    return hashlib.sha256(json.dumps(body, separators=(",", ":")).encode()).hexdigest()

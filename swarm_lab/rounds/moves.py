@@ -84,6 +84,7 @@ class Moves:
 
     def _base(self, result: Result, result_id: Digest, certificate: Certificate | None) -> None:
         state = self.desk.state
+        self.member.end_exchange()
         state.base = Base(result.round, result_id, result.model, result)
         if result_id not in state.disk:
             self.store(Store(result, result_id, state.batches, certificate))
@@ -121,6 +122,7 @@ class Moves:
         own = kept.check_in.check_in if kept.check_in else None
         if not checks.contributes(own, winner):
             self.program.counted_from = min(self.program.counted_from, kept.program.counted_from)
+        self.member.end_exchange()
         self.program.park()
         state.phase, state.held = Phase.FETCHING, None
         self.want_head("reset")
@@ -133,6 +135,7 @@ class Moves:
         kept, number = held.kept, state.base.round
         desk.notice("repeated", f"round {number} cannot be committed; it is made again", (desk.me,), round=number)
         rejected = state.base.model
+        self.member.end_exchange()
         state.base, state.base_final = kept.base, kept.base_final
         state.held = state.want = None
         self.coordinator.forget(number, kept.base.result_id)

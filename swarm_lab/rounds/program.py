@@ -40,6 +40,7 @@ class Program:
         self.initial = self.loaded = self.root = event.root
         self.desk.have.add(event.root)
         self.desk.state.batches = self.counted_from = event.batches
+        self.desk.nbytes, self.desk.blocks = event.nbytes, event.blocks
 
     def on_sync_point(self, event: SyncPoint) -> bool:
         """Whether this is a contribution to the round that is open; if not, the driver gives another after the Load."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from swarm_lab.rounds.messages import CheckIn, Digest, NodeId, Plan, Result, Signature
+from swarm_lab.rounds.slices import Slice
 
 
 class Signer(Protocol):
@@ -20,6 +21,10 @@ class Signer(Protocol):
 
     def sign_plan(self, plan: Plan) -> Signature:
         """EIP-712 signature of a plan."""
+        ...
+
+    def sign_slice(self, part: Slice) -> Signature:
+        """EIP-712 signature of a slice digest."""
         ...
 
 
@@ -40,4 +45,8 @@ class Verifier(Protocol):
 
     def plan(self, plan: Plan, coordinator: NodeId, signature: Signature) -> bool:
         """Whether `coordinator` signed the plan."""
+        ...
+
+    def slice(self, part: Slice, signature: Signature) -> bool:
+        """Whether `part.merger` signed it."""
         ...

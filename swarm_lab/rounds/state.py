@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from swarm_lab.rounds import order
+from swarm_lab.rounds import order, path
 from swarm_lab.rounds.events import EMPTY_VIEW, Action, LedgerView, Link, Notice, Rules, Send, StoredModel
 from swarm_lab.rounds.messages import (
     AT_SYNC,
@@ -22,6 +22,7 @@ from swarm_lab.rounds.messages import (
     SignedCheckIn,
 )
 from swarm_lab.rounds.signatures import Signer, Verifier
+from swarm_lab.rounds.slices import Shares
 from swarm_lab.rounds.trend import Trend
 
 
@@ -108,6 +109,12 @@ class State:
     disk: dict[Digest, StoredModel] = field(default_factory=dict)
     """What this node's disk holds, by result id, latest last."""
     reason: str = ""
+    lacks: tuple[NodeId, ...] = ()
+    """Whose contribution is overdue in the exchange."""
+    unmerged: tuple[NodeId, ...] = ()
+    """Whose merged blocks are."""
+    owners: tuple[int, Digest, Shares] = (0, "", ())
+    """Round, prev and shares of the last plan with owners: who merges what stays, whoever coordinates."""
 
     def at_sync(self) -> bool:
         """Whether it stands at its sync point."""
@@ -133,6 +140,9 @@ class Desk:
     have: set[Digest] = field(default_factory=set)
     """Roots whose tensors the driver holds, in memory or on disk."""
     roster: tuple[NodeId, ...] = ()
+    nbytes: int = 0
+    """Of a model; 0 until the program has said it."""
+    blocks: int = 0
     out: list[Action] = field(default_factory=list)
     trend: Trend = field(init=False)
 
@@ -175,6 +185,10 @@ class Desk:
             return _DEFAULT
         return Link(max(x.rtt for x in links), max(x.transfer for x in links), max(x.silence for x in links))
 
+    def path(self) -> path.Choice:
+        """Which way a model of this training goes, as measured here."""
+        return path.choose(self.nbytes, self.blocks, len(self.roster), self.slowest())
+
     def final_id(self) -> Digest:
         """Result id of the ledger's head."""
         results = self.view.results
@@ -204,6 +218,8 @@ class Desk:
             model=s.base.model,
             stored=tuple(s.disk)[-3:],
             reason=s.reason,
+            lacks=s.lacks,
+            unmerged=s.unmerged,
         )
 
     def heartbeat_of(self, node: NodeId) -> Heartbeat | None:

@@ -104,7 +104,11 @@ class Waits:
             return Wait("ledger", f"waiting for the ledger to confirm round {state.base.round}")
         if state.phase is Phase.CHECKED_IN:
             return self._plan()
-        if state.phase is Phase.PLANNED:
+        if state.phase is Phase.EXCHANGING and self.member.vote is None:
+            late = tuple(sorted({*state.lacks, *state.unmerged}))
+            text = "blocks are overdue" if late else "exchanging blocks with the others"
+            return Wait("exchange", text, late)
+        if state.phase in (Phase.PLANNED, Phase.EXCHANGING):
             return Wait("certificate", "waiting for the votes of the others", (state.coordinator,))
         return None
 

@@ -20,13 +20,14 @@ def main() -> None:
     parser.add_argument("last", type=int)
     parser.add_argument("--enemy", choices=[*KINDS, "all"])
     parser.add_argument("--adaptive", action="store_true")
+    parser.add_argument("--sharded", action="store_true")
     parser.add_argument("--trace", action="store_true")
     options = parser.parse_args()
     figures: collections.Counter[str] = collections.Counter()
     started = time.perf_counter()
     for seed in range(options.first, options.last):
         enemy = sorted(KINDS)[seed % len(KINDS)] if options.enemy == "all" else options.enemy
-        world = chaos(seed, enemy, adaptive=options.adaptive)
+        world = chaos(seed, enemy, adaptive=options.adaptive, sharded=options.sharded)
         world.trace = [] if options.trace else None
         figures["schedules"] += 1
         try:

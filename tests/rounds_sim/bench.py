@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from rounds_sim.registry import SIGNATURE, Key, Registry, node_id
 
+from swarm_lab.rounds import checks
 from swarm_lab.rounds import events as e
 from swarm_lab.rounds import messages as m
 from swarm_lab.rounds.machine import Machine
@@ -82,7 +83,7 @@ class Bench:
     ) -> m.PlanMessage:
         entries = tuple(m.Entry(c.participant(), Key(self.registry, c.node).sign_check_in(c)) for c in check_ins)
         left_out = tuple(m.LeftOut(n, "connection lost") for n in left)
-        content = m.plan_content(entries, left_out, False, self.rules.sync, model)
+        content = checks.plan_content(entries, left_out, False, self.rules.sync, model)
         first = check_ins[0]
         plan = m.Plan(T, first.round, first.prev, self.machine.desk.state.attempt, number, content)
         signature = Key(self.registry, coordinator).sign_plan(plan)

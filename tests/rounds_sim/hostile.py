@@ -12,6 +12,7 @@ from rounds_sim.world import Bend, World
 
 from swarm_lab.rounds import events as e
 from swarm_lab.rounds import messages as m
+from swarm_lab.rounds.checks import content_of
 
 Twist = Callable[[World, Peer, e.Send], list[e.Action]]
 
@@ -27,7 +28,7 @@ def odd(node: str) -> bool:
 def signed_plan(world: World, peer: Peer, message: m.PlanMessage, **changes: object) -> m.PlanMessage:
     """The plan with changes, signed properly by its coordinator."""
     bent = replace(message, **changes)  # type: ignore[arg-type]
-    content = m.plan_content(bent.entries, bent.left_out, bent.end, bent.next, bent.model)
+    content = content_of(bent)
     plan = replace(bent.plan, content=content)
     return replace(bent, plan=plan, signature=Key(world.registry, peer.me).sign_plan(plan))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rounds_sim.blocks import Blocks
 from rounds_sim.registry import Key, Vector, root, weighted_mean
 from rounds_sim.trainer import Contribution, Trainer
 
 from swarm_lab.rounds import events as e
+from swarm_lab.rounds.exchange_events import EndExchange, StartExchange
 from swarm_lab.rounds.machine import Machine
 from swarm_lab.rounds.messages import Digest, Heartbeat, Message, NodeId, Phase
 
@@ -34,6 +36,8 @@ class Peer:
         self.notices: list[e.Notice] = []
         self.contributions: dict[Digest, Contribution] = {}
         self.machine: Machine
+        self.unheard: set[Digest] = set()
+        """Models of exchanges that the machine is about to hear of."""
         self.trainer: Trainer
         self.tensors: dict[Digest, Vector] = {}
 
@@ -54,13 +58,16 @@ class Peer:
         self.keep = e.Keep(frozenset(), frozenset(self.disk))
         models = tuple(m for m, _ in self.disk.values())
         nonce = f"{self.me[-4:]}-{self.epoch}"
+        self.blocks = Blocks(self)
         self.apply(e.Start(world.now, models, world.views[self.me], nonce))
         world.later(world.rng.uniform(0.0, plan.program_start), self.ready, self.epoch)
 
     def ready(self, epoch: int) -> None:
         if self.alive and epoch == self.epoch:
-            self.tensors[self.trainer.base] = self.trainer.x
-            self.apply(e.ProgramReady(self.world.now, self.trainer.base, self.trainer.total))
+            self.tensors[self.trainer.base] = self.world.tensors[self.trainer.base] = self.trainer.x
+            setup = self.world.setup
+            size = (2**30, setup.width) if setup.sharded else (0, 0)
+            self.apply(e.ProgramReady(self.world.now, self.trainer.base, self.trainer.total, *size))
 
     def crash(self, wipe: bool = False) -> None:
         self.alive = False
@@ -75,6 +82,19 @@ class Peer:
 
     def heartbeat(self) -> Heartbeat:
         return self.machine.heartbeat()
+
+    def later(self, event: e.Event) -> None:
+        """What a part of the driver tells: after the event in hand."""
+        self.world.at(self.world.now, self.hear, event, self.epoch)
+
+    def hear(self, event: e.Event, epoch: int) -> None:
+        if epoch == self.epoch:
+            self.unheard.clear()
+            self.apply(event)
+
+    def bend_block(self, value: int) -> int:
+        """An honest merger's is what it is."""
+        return self.world.bend_block(self, value)
 
     # --- events -------------------------------------------------------------------------------------------
 
@@ -96,7 +116,7 @@ class Peer:
             self.report_sync_point(again=True)
 
     def tidy(self) -> None:
-        for gone in self.tensors.keys() - self.keep.roots:
+        for gone in self.tensors.keys() - self.keep.roots - self.unheard:
             del self.tensors[gone]
         for gone in self.disk.keys() - self.keep.checkpoints:
             if len(self.disk) > 1:
@@ -128,6 +148,10 @@ class Peer:
             case e.Store():
                 delay = world.rng.uniform(0.01, world.setup.disk_seconds)
                 world.later(delay, self.store, self.epoch, action, self.find(action.result.model))
+            case StartExchange():
+                self.blocks.start(action)
+            case EndExchange():
+                self.blocks.end()
             case e.Keep():
                 self.keep = action
             case e.Finish():

@@ -6,6 +6,7 @@ import hashlib
 from functools import lru_cache
 
 from swarm_lab.rounds.messages import CheckIn, Digest, NodeId, Plan, Result
+from swarm_lab.rounds.slices import Slice
 
 Vector = tuple[int, ...]
 SIGNATURE = "ab" * 65
@@ -49,6 +50,9 @@ class Registry:
     def plan(self, plan: Plan, coordinator: NodeId, signature: str) -> bool:
         return signature == SIGNATURE and (coordinator, plan) in self.signed
 
+    def slice(self, part: Slice, signature: str) -> bool:
+        return signature == SIGNATURE and (part.merger, part) in self.signed
+
 
 class Key:
     """One node's signer."""
@@ -66,4 +70,8 @@ class Key:
 
     def sign_plan(self, plan: Plan) -> str:
         self.registry.signed.add((self.node, plan))
+        return SIGNATURE
+
+    def sign_slice(self, part: Slice) -> str:
+        self.registry.signed.add((self.node, part))
         return SIGNATURE

@@ -97,7 +97,7 @@ def follow_losses(seed: int, setup: Setup) -> None:
     setup.early_stopping = seed % 2 and random.Random(f"patience {seed}").randint(1, 4)
 
 
-def chaos(seed: int, enemy: str | None = None, *, adaptive: bool = False) -> World:
+def chaos(seed: int, enemy: str | None = None, *, adaptive: bool = False, sharded: bool = False) -> World:
     """One schedule. All faults end by `setup.quiet`; after it the swarm must finish."""
     rng = random.Random(f"chaos {seed}")
     setup = swarm(rng, rng.choice([4, 5, 6, 7]) if enemy else None)
@@ -112,6 +112,7 @@ def chaos(seed: int, enemy: str | None = None, *, adaptive: bool = False) -> Wor
     spare(setup, {k for k in (dead, broken) if k is not None})
     if adaptive:
         follow_losses(seed, setup)
+    setup.sharded = sharded
     world = World(setup, seed)
     if enemy:
         world.hostile[rng.choice(world.names)] = hostile(enemy)

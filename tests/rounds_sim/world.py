@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from rounds_sim.blocks import Frame
 from rounds_sim.chain import Chain
 from rounds_sim.invariants import Invariants
 from rounds_sim.peer import Peer, Violation
@@ -22,6 +23,7 @@ SILENCE = 1.5
 TICK = 0.25
 Bend = Callable[["World", Peer, list[e.Action]], list[e.Action]]
 Hook = Callable[["World", Peer, e.Action], None]
+Twist = Callable[["World", Peer, NodeId, Frame], list[Frame]]
 
 
 @dataclass
@@ -57,6 +59,8 @@ class Setup:
     absent: float = 3600.0
     no_coordinators: tuple[int, ...] = ()
     wipes: bool = False
+    sharded: bool = False
+    """Models go in shards of one number each."""
     adaptive: bool = False
     early_stopping: int = 0
     losses: Callable[[int, int], float] = lambda number, batches: float("nan")
@@ -99,6 +103,7 @@ class World:
         self.beats: dict[NodeId, Heartbeat] = {}
         self.hooks: list[Hook] = []
         self.hostile: dict[NodeId, Bend] = {}
+        self.twists: dict[NodeId, Twist] = {}
         self.invariants = Invariants(self)
         self.trace: list[str] | None = None
         for k, name in enumerate(self.names):
@@ -223,6 +228,7 @@ class World:
         link = e.Link(2 * self.setup.delay[1], 0.0, SILENCE)
         peer.apply(e.Tick(self.now, self.views[name], up, beats, dict.fromkeys(up, link)))
         if peer.alive:
+            peer.blocks.tick()
             self.beats[name] = peer.heartbeat()
         self.later(TICK, self.tick, name, epoch)
 
@@ -317,6 +323,30 @@ class World:
             return
         for _ in range(2 if noisy and self.rng.random() < setup.duplicates else 1):
             self.later(self.rng.uniform(*setup.delay), self.deliver, a, b, message, payload, epoch)
+
+    def carry(self, a: NodeId, b: NodeId, frame: Frame) -> None:
+        """A frame of an exchange: like a message, but for its way into the node."""
+        setup, noisy = self.setup, self.now < self.setup.quiet
+        if self.path(a, b) and not (noisy and self.rng.random() < setup.loss):
+            self.later(self.rng.uniform(*setup.delay), self.arrive, a, b, frame, self.peers[b].epoch)
+
+    def arrive(self, a: NodeId, b: NodeId, frame: Frame, epoch: int) -> None:
+        peer = self.peers[b]
+        if peer.alive and peer.epoch == epoch:
+            if peer.frozen_until > self.now:
+                self.at(peer.frozen_until, self.arrive, a, b, frame, epoch)
+                return
+            if self.trace is not None:
+                self.log(f"{a[-2:]}->{b[-2:]} {frame}")
+            peer.blocks.receive(a, frame)
+
+    def twist(self, peer: Peer, to: NodeId, frame: Frame) -> list[Frame]:
+        """What a hostile node makes of a frame that it sends."""
+        twist = self.twists.get(peer.me)
+        return [frame] if twist is None else twist(self, peer, to, frame)
+
+    def bend_block(self, peer: Peer, value: int) -> int:
+        return value
 
     def deliver(self, a: NodeId, b: NodeId, message: Message, payload: Digest | None, epoch: int) -> None:
         peer = self.peers[b]

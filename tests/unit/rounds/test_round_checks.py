@@ -75,7 +75,7 @@ def test_sets(members: list[m.Participant], end: bool, wrong: str | None) -> Non
 def test_a_coordinator_cannot_choose_the_next_interval() -> None:
     plans = Plans()
     good = plans.plan(*(plans.entry(n) for n in (A, B, C)))
-    wrong = checks.bad_plan(RULES, plans.registry, VIEW, A, good, 8)
+    wrong = checks.bad_plan(RULES, plans.registry, VIEW, A, good, 8, 0)
     assert wrong == "its next interval is 4, not 8"
     certificate = certify(plans.registry, good.result(), A, B)
     assert checks.bad_certificate(RULES, plans.registry, certificate, 2) == "its next interval is 4, not 2"
@@ -147,12 +147,12 @@ class Plans:
         return m.Entry(p, Key(self.registry, node).sign_check_in(check_in))
 
     def plan(self, *entries: m.Entry, left: tuple[m.LeftOut, ...] = (), **changes: object) -> m.PlanMessage:
-        content = m.plan_content(entries, left, False, 4, MODEL)
+        content = checks.plan_content(entries, left, False, 4, MODEL)
         plan = replace(m.Plan(T, 1, m.GENESIS, 0, 1, content), **changes)  # type: ignore[arg-type]
         return m.PlanMessage(plan, Key(self.registry, A).sign_plan(plan), entries, left, False, 4, MODEL)
 
     def wrong(self, message: m.PlanMessage, coordinator: str = A, view: LedgerView = VIEW) -> str | None:
-        return checks.bad_plan(RULES, self.registry, view, coordinator, message, 4)
+        return checks.bad_plan(RULES, self.registry, view, coordinator, message, 4, 0)
 
 
 LEFT_OUT_C = (m.LeftOut(C, "connection lost"),)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swarm_lab.rounds import checks
 from swarm_lab.rounds import messages as m
 from swarm_lab.rounds.codec import MAX_BYTES, BadMessage, decode, encode
 
@@ -130,8 +131,8 @@ def test_absent_loss_does_not_make_equal_check_ins_differ() -> None:
 def test_a_plans_content_covers_all_of_it(
     entries: tuple[m.Entry, ...], left_out: tuple[m.LeftOut, ...], end: bool, interval: int, model: str
 ) -> None:
-    content = m.plan_content(entries, left_out, end, interval, model)
-    other = m.plan_content(entries, left_out, not end, interval, model)
-    assert len({content, other, m.plan_content(entries, left_out, end, interval + 1, model)}) == 3
-    assert content != m.plan_content((*entries, entries[0]), left_out, end, interval, model)
-    assert content != m.plan_content(entries, (*left_out, m.LeftOut(NODE, "x")), end, interval, model)
+    content = checks.plan_content(entries, left_out, end, interval, model)
+    other = checks.plan_content(entries, left_out, not end, interval, model)
+    assert len({content, other, checks.plan_content(entries, left_out, end, interval + 1, model)}) == 3
+    assert content != checks.plan_content((*entries, entries[0]), left_out, end, interval, model)
+    assert content != checks.plan_content(entries, (*left_out, m.LeftOut(NODE, "x")), end, interval, model)
