@@ -9,7 +9,7 @@ same places however many nodes take part.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -75,6 +75,25 @@ class Run:
     def stop(self) -> int:
         """First byte after the run."""
         return self.start + self.count * DTYPES[self.dtype].itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A cut of the model that is hashed, sent and merged as one: `count` elements, `nbytes` bytes from byte `start`."""
+
+    number: int
+    dtype: str
+    start: int
+    count: int
+    nbytes: int
+
+    def of(self, buffer: Buffer) -> memoryview:
+        """Its bytes in a model's buffer, without a copy."""
+        return memoryview(buffer).cast("B")[self.start : self.start + self.nbytes]
+
+    def array(self, data: Buffer) -> NDArray[np.generic]:
+        """Its elements in a buffer that holds this block alone, as a flat array without a copy."""
+        return np.frombuffer(data, DTYPES[self.dtype], self.count)
 
 
 @dataclass(frozen=True)
@@ -144,12 +163,16 @@ class Layout:
             unit += BLOCK_UNIT
         return unit
 
-    def blocks(self) -> Iterator[slice]:
-        """Byte ranges of the blocks, in order; none crosses a run."""
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks in order; none crosses a run."""
+        found: list[Block] = []
         for run in self.runs:
-            step = self.block_elements * DTYPES[run.dtype].itemsize
-            for start in range(run.start, run.stop, step):
-                yield slice(start, min(start + step, run.stop))
+            size, step = DTYPES[run.dtype].itemsize, self.block_elements
+            for first in range(0, run.count, step):
+                count = min(step, run.count - first)
+                found.append(Block(len(found), run.dtype, run.start + first * size, count, count * size))
+        return tuple(found)
 
     @cached_property
     def digest(self) -> bytes:
@@ -204,10 +227,14 @@ def root(layout: Layout, buffer: Buffer) -> str:
     view = memoryview(buffer).cast("B")
     if view.nbytes != layout.nbytes:
         raise ValueError(f"the buffer has {view.nbytes} bytes, the layout {layout.nbytes}")
-    whole = blake3(layout.digest)
-    for block in layout.blocks():
-        whole.update(blake3(view[block]).digest())
-    return whole.hexdigest()
+    return root_of(layout, [blake3(block.of(view)).digest() for block in layout.blocks])
+
+
+def root_of(layout: Layout, digests: Sequence[bytes]) -> str:
+    """The digest of a model from those of its blocks (BLAKE3, 32 bytes each), in their order."""
+    if len(digests) != len(layout.blocks):
+        raise ValueError(f"{len(digests)} digests for {len(layout.blocks)} blocks")
+    return blake3(layout.digest + b"".join(digests)).hexdigest()
 
 
 def find_not_finite(layout: Layout, buffer: Buffer) -> str | None:

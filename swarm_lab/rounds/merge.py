@@ -25,7 +25,7 @@ from math import gcd
 import numpy as np
 
 from swarm_lab.rounds.layout import Buffer, Layout, Run
-from swarm_lab.rounds.merge_floats import FLOATS, narrow
+from swarm_lab.rounds.merge_floats import FLOATS, Array, narrow
 from swarm_lab.rounds.merge_geometric import geometric_weights
 from swarm_lab.rounds.merge_mean import majority, mean_of_floats, mean_of_integers, mean_with
 from swarm_lab.rounds.merge_median import median_of_floats, median_of_integers
@@ -73,8 +73,8 @@ def merge(
     from, and is the result when all weights are 0. `threads` and `chunk` (elements of a slab) change no bit.
     Raises `KeyError` for an unknown method and `ValueError` when nothing is left to merge.
     """
-    chosen = METHODS[method]
     kept = [(weight, buffer) for weight, buffer in contributions if weight > 0]
+    recipe = Recipe(method, [weight for weight, _ in kept])
     # Unlike bytearray, which writes zeros first: for 50M parameters that takes as long as the merge.
     result = np.empty(layout.nbytes, np.uint8)
     if len(kept) <= 1:
@@ -83,53 +83,74 @@ def merge(
             raise ValueError("no contribution has a weight, and there is no model before this round")
         result[...] = np.frombuffer(only, np.uint8)
         return result.data
-    divisor = gcd(*(weight for weight, _ in kept))
-    weights = tuple(weight // divisor for weight, _ in kept)
     buffers = [buffer for _, buffer in kept]
     workers = threads or (available_threads() if layout.nbytes * len(kept) > CHUNK else 1)
-    floats = chosen.floats
-    if chosen.weigh is not None:
-        anew = chosen.weigh(total(tables(layout, buffers, base, workers), len(kept)), weights)
-        floats = _mean_by(anew)
-    slabs = list(_cuts(layout, chunk or chunk_for(len(kept))))
+    if recipe.needs_tables:
+        recipe.weigh(tables(layout, buffers, base, workers))
 
     def do(cut: tuple[Run, slice], scratch: Scratch) -> None:
-        slab = _slab(layout, cut, weights, buffers, base, result.data, scratch)
-        kernel = chosen.booleans if slab.dtype == "BOOL" else floats if slab.dtype in FLOATS else chosen.integers
-        kernel(slab)
+        run, elements = cut
+        recipe.merge(
+            run.dtype,
+            [layout.array(run, buffer)[elements] for buffer in buffers],
+            None if base is None else layout.array(run, base)[elements],
+            layout.array(run, result.data)[elements],
+            scratch,
+        )
 
-    in_threads(slabs, do, workers)
+    in_threads(list(_cuts(layout, chunk or chunk_for(len(kept)))), do, workers)
     return result.data
 
 
-def _mean_by(weights: Sequence[float]) -> Kernel:
-    return lambda slab: mean_with(slab, weights)
+class Recipe:
+    """How one set is merged, whatever piece of the model it is: method and weights.
+
+    A method with global quantities needs `weigh`, with the tables of all blocks of floats, before anything is merged.
+    """
+
+    def __init__(self, method: str, weights: Sequence[int]) -> None:
+        """`weights`: integers > 0 of the contributions, ascending by node; raises `KeyError` for an unknown method."""
+        self._method = METHODS[method]
+        divisor = gcd(*weights) or 1
+        self.weights = tuple(weight // divisor for weight in weights)
+        self._floats = self._method.floats
+
+    @property
+    def needs_tables(self) -> bool:
+        """Whether `weigh` has to come first."""
+        return self._method.weigh is not None and len(self.weights) > 1
+
+    def weigh(self, found: Sequence[Table]) -> None:
+        """Take the tables (`merge_tables`), in block order: the same weights for everybody."""
+        assert self._method.weigh is not None
+        anew = self._method.weigh(total(found, len(self.weights)), self.weights)
+        self._floats = lambda slab: mean_with(slab, anew)
+
+    def merge(self, dtype: str, sources: Sequence[Array], before: Array | None, out: Array, scratch: Scratch) -> None:
+        """Merge flat arrays of one dtype and length into `out`, cut so that they stay in a processor's cache."""
+        if len(sources) == 1:
+            out[...] = sources[0]
+            return
+        method, chunk = self._method, chunk_for(len(sources))
+        kernel = method.booleans if dtype == "BOOL" else self._floats if dtype in FLOATS else method.integers
+        for start in range(0, len(out), chunk):
+            piece = slice(start, start + chunk)
+            kernel(
+                Slab(
+                    dtype=dtype,
+                    weights=self.weights,
+                    sources=tuple(source[piece] for source in sources),
+                    before=None if before is None else before[piece],
+                    out=out[piece],
+                    scratch=scratch,
+                )
+            )
 
 
 def _cuts(layout: Layout, chunk: int) -> Iterator[tuple[Run, slice]]:
     for run in layout.runs:
         for start in range(0, run.count, chunk):
             yield run, slice(start, min(start + chunk, run.count))
-
-
-def _slab(
-    layout: Layout,
-    cut: tuple[Run, slice],
-    weights: tuple[int, ...],
-    buffers: Sequence[Buffer],
-    base: Buffer | None,
-    result: Buffer,
-    scratch: Scratch,
-) -> Slab:
-    run, elements = cut
-    return Slab(
-        dtype=run.dtype,
-        weights=weights,
-        sources=tuple(layout.array(run, buffer)[elements] for buffer in buffers),
-        before=None if base is None else layout.array(run, base)[elements],
-        out=layout.array(run, result)[elements],
-        scratch=scratch,
-    )
 
 
 def rebase(layout: Layout, merged: Buffer, local: Buffer, base: Buffer) -> bytearray:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from swarm_lab.rounds.layout import DTYPES, Buffer, Layout
+from swarm_lab.rounds.layout import Buffer, Layout
 from swarm_lab.rounds.merge_floats import FLOATS, Array, widen
 from swarm_lab.rounds.merge_slabs import Scratch, in_threads
 
@@ -38,12 +38,17 @@ def tables(layout: Layout, contributions: Sequence[Buffer], base: Buffer | None,
     found: list[Table] = [np.zeros((n, n))] * len(blocks)
 
     def fill(block: _Block, scratch: Scratch) -> None:
-        # A value beyond float64's range of squares makes its contribution infinitely far, which is no fault here.
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            found[block.number] = _table(block, scratch)
+        found[block.number] = block_table(block.sources, block.base, scratch)
 
     in_threads(blocks, fill, threads)
     return found
+
+
+def block_table(sources: Sequence[Array], base: Array | None, scratch: Scratch) -> Table:
+    """The table of one block of floats, from its flat arrays; what `tables` gives for it."""
+    # A value beyond float64's range of squares makes its contribution infinitely far, which is no fault here.
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        return _table(_Block(0, tuple(sources), base), scratch)
 
 
 def total(found: Sequence[Table], n: int) -> Table:
@@ -57,16 +62,10 @@ def total(found: Sequence[Table], n: int) -> Table:
 
 def _blocks(layout: Layout, contributions: Sequence[Buffer], base: Buffer | None) -> list[_Block]:
     blocks: list[_Block] = []
-    for run in layout.runs:
-        if run.dtype not in FLOATS:
-            continue
-        dtype, step = DTYPES[run.dtype], layout.block_elements
-        for start in range(0, run.count, step):
-            count = min(step, run.count - start)
-            at = run.start + start * dtype.itemsize
-            sources = tuple(np.frombuffer(buffer, dtype, count, at) for buffer in contributions)
-            before = None if base is None else np.frombuffer(base, dtype, count, at)
-            blocks.append(_Block(len(blocks), sources, before))
+    for block in layout.blocks:
+        if block.dtype in FLOATS:
+            sources = tuple(block.array(block.of(buffer)) for buffer in contributions)
+            blocks.append(_Block(len(blocks), sources, None if base is None else block.array(block.of(base))))
     return blocks
 
 

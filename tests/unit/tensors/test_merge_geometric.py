@@ -178,7 +178,7 @@ def test_tables_are_made_block_by_block_and_alike_with_any_number_of_threads() -
     layout = Layout.of([TensorSpec("w", "F32", (count,)), TensorSpec("d", "F64", (17,)), TensorSpec("i", "I8", (9,))])
     packed = [bytes(rng.integers(0, 63, layout.nbytes, np.uint8)) for _ in range(n)]
     reference = tables(layout, packed, packed[0], 1)
-    assert len(reference) == len(list(layout.blocks())) - 1
+    assert len(reference) == len(list(layout.blocks)) - 1
     for threads in (2, 3, 4):
         again = tables(layout, packed, packed[0], threads)
         assert [t.tobytes() for t in again] == [t.tobytes() for t in reference]
