@@ -46,7 +46,7 @@ class Hello:
     protocol: Number
     package: Short
     instance: Short
-    chain: Annotated[str, MaxLen(32 * 1024)] = ""
+    chain: Annotated[str, MaxLen(24 * 1024)] = ""
 
 
 @dataclass(frozen=True, slots=True)

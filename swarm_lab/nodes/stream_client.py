@@ -18,7 +18,7 @@ from swarm_lab.identity.streams import Credentials, Standing
 from swarm_lab.identity.svid import IdentitySource
 from swarm_lab.nodes import frames
 from swarm_lab.nodes.frames import Head
-from swarm_lab.nodes.stream_wire import HANDSHAKE_S, STALL_S, Greeted, Line, tune, until
+from swarm_lab.nodes.stream_wire import HANDSHAKE_S, STALL_S, Greeted, Line, Patience, handshake, tune
 from swarm_lab.rounds.codec import BadMessage
 from swarm_lab.rounds.layout import Buffer
 
@@ -208,29 +208,27 @@ class StreamClient:
         return False
 
     def _dial(self) -> Greeted:
-        patience = until(time.monotonic() + HANDSHAKE_S)
         shown = Credentials.for_client(self._source, self.peer)
         self._dialled = self._address
-        raw = socket.create_connection(self._dialled, timeout=patience())
+        raw = socket.create_connection(self._dialled, timeout=HANDSHAKE_S)
         try:
             tune(raw)
-            sock = shown.context.wrap_socket(
-                raw, server_hostname=self.peer.dns_name, do_handshake_on_connect=False, suppress_ragged_eofs=True
-            )
+            name = self.peer.dns_name
+            sock = shown.context.wrap_socket(raw, server_hostname=name, do_handshake_on_connect=False)
         except BaseException:  # whatever it is: the socket must not stay open
             raw.close()
             raise
         line = Line(sock)
         try:
             self._show(line)
-            return self._greet(line, shown)
+            with handshake() as patience:
+                return self._greet(line, shown, patience)
         except BaseException:  # as above
             self._show(None)
             line.close()
             raise
 
-    def _greet(self, line: Line, shown: Credentials) -> Greeted:
-        patience = until(time.monotonic() + HANDSHAKE_S)
+    def _greet(self, line: Line, shown: Credentials, patience: Patience) -> Greeted:
         line.sock.settimeout(patience())
         line.sock.do_handshake()
         hello = frames.greeting(self._instance, shown.svid.cert_pem)

@@ -19,7 +19,7 @@ from swarm_lab.identity.streams import Credentials, ServerContexts, Standing
 from swarm_lab.identity.svid import IdentitySource
 from swarm_lab.nodes import frames
 from swarm_lab.nodes.frames import Head
-from swarm_lab.nodes.stream_wire import HANDSHAKE_S, STALL_S, Greeted, Line, tune, until
+from swarm_lab.nodes.stream_wire import HANDSHAKE_S, STALL_S, Greeted, Line, Patience, handshake, tune
 from swarm_lab.rounds.codec import BadMessage
 
 log = logging.getLogger(__name__)
@@ -172,9 +172,12 @@ class StreamServer:
 
     def _welcome(self, line: Line, shown: Credentials) -> Greeted:
         """Handshake, hellos and authorisation, within `HANDSHAKE_S` seconds."""
-        patience = until(time.monotonic() + HANDSHAKE_S)
-        line.sock.settimeout(patience())
-        line.sock.do_handshake()
+        with handshake() as patience:
+            line.sock.settimeout(patience())
+            line.sock.do_handshake()
+            return self._greet(line, shown, patience)
+
+    def _greet(self, line: Line, shown: Credentials, patience: Patience) -> Greeted:
         found = line.next(patience)
         if found is None:
             raise ConnectionError("closed without a word")

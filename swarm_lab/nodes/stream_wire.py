@@ -6,7 +6,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from swarm_lab.errors import (
@@ -49,16 +49,21 @@ def tune(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def until(deadline: float) -> Patience:
-    """How long a wait may still take: nothing is left after `deadline` (monotonic)."""
+@contextlib.contextmanager
+def handshake() -> Iterator[Patience]:
+    """How long a wait may still take until both sides are greeted. Raises `TimeoutError` when the time is over."""
+    deadline = time.monotonic() + HANDSHAKE_S
 
     def left() -> float:
         rest = deadline - time.monotonic()
         if rest <= 0:
-            raise TimeoutError(f"no handshake within {HANDSHAKE_S:g} s")
+            raise TimeoutError
         return rest
 
-    return left
+    try:
+        yield left
+    except TimeoutError:
+        raise TimeoutError(f"no handshake within {HANDSHAKE_S:g} s") from None
 
 
 class Line:
