@@ -143,7 +143,7 @@ class StreamClient:
                 line = self._ready().line
                 began = time.monotonic()
                 line.write(item.head, item.body, self._stall_s)
-            except (SwarmLabError, BadMessage, OSError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is: without this thread nothing is ever sent again
                 final = self._broken(error)
                 if final or last or self._closed:
                     break

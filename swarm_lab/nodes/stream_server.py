@@ -227,6 +227,7 @@ class StreamServer:
             greeted.standing.check()
             head = frames.decode(found[0])
             self._body(greeted, head, found[1])
+            metrics.received_bytes.labels(peer.node).inc(frames.PREFIX.size + len(found[0]) + found[1])
         except BadMessage as error:
             self._sink.refuse(peer, head, str(error))
             raise
@@ -251,7 +252,6 @@ class StreamServer:
         except BaseException:  # also a fault of ours: what `place` gave must come back
             sink.lost(peer, instance, head)
             raise
-        metrics.received_bytes.labels(peer.node).inc(nbytes)
         sink.arrived(peer, instance, head, target)
 
     # --- what is told -------------------------------------------------------------------------------------

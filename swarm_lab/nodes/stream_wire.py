@@ -173,7 +173,7 @@ class Line:
         code = error.code if isinstance(error, SwarmLabError) else ""
         reason = error.message if isinstance(error, SwarmLabError) else str(error)
         refusal = frames.Refusal(reason[:1024] or type(error).__name__, code)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # it is a courtesy: no failure of it counts
             self.write(frames.encode(refusal), _NOTHING, lambda: _LAST_WORDS_S)
 
     def answer(self, patience: Patience) -> frames.Hello:
@@ -187,7 +187,8 @@ class Line:
         answer = frames.decode_answer(data)
         if isinstance(answer, frames.Refusal):
             kind = _REFUSALS.get(answer.code)
-            said = f"the peer refused: {answer.refused}"
+            # It may end up in a terminal.
+            said = "the peer refused: " + "".join(c if c.isprintable() else "?" for c in answer.refused)
             raise ConnectionRefusedError(said) if kind is None else kind(said)
         return answer
 
