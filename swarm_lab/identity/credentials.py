@@ -4,8 +4,7 @@ What gRPC for Python leaves unchecked is checked here and in `peers`: a client t
 domain alone and insists on the peer's DNS name, which the authority gives to that node's SPIFFE ID and to no other;
 a server verifies the caller's leaf against the trust domain that it claims (`Authorizer`).
 
-The TLS 1.3 streams for tensors will get their `ssl.SSLContext`s here, from the same source: one function for servers
-and one for clients, with `peers.verify_leaf` on the DER certificate of the other side after the handshake.
+The TLS 1.3 streams for tensors get their `ssl.SSLContext`s in `streams`, from the same source and with the same check.
 """
 
 from __future__ import annotations
