@@ -128,7 +128,7 @@ def test_unknown_merge_names_the_known() -> None:
 
 
 def test_unknown_wire_names_the_known() -> None:
-    with pytest.raises(BadSpec, match="wire.*'float32', 'bf16' or 'fp16'"):
+    with pytest.raises(BadSpec, match=r"wire.*'float32', 'bf16' or 'fp16'"):
         checked(TrainingSpec, {"program": "p.py", "wire": "int8"}, "train")
 
 
