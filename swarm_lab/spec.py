@@ -59,6 +59,7 @@ class TrainingSpec(BaseModel):
     sync: Annotated[int, Field(ge=1)] = 16
     min_peers: Annotated[int, Field(ge=1)] | None = None
     merge: str = "mean"
+    wire: Literal["float32", "bf16", "fp16"] = "float32"
     adaptive: bool = False
     early_stopping: Annotated[int, Field(ge=0, lt=2**32)] = 0
     end_rule: Literal["all", "min_peers"] = "all"

@@ -88,6 +88,7 @@ def start(options: o.TrainOptions, out: Out) -> Training:
         sync=options.sync,
         min_peers=options.min_peers,
         merge=options.merge,
+        wire=options.wire,
         adaptive=options.adaptive,
         early_stopping=options.early_stopping,
         end_rule=options.end_rule,

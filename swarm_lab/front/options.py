@@ -76,6 +76,10 @@ class TrainOptions(Options):
     sync: Annotated[int, Field(ge=1, description="batches between two rounds")] = 16
     min_peers: Annotated[int | None, Field(ge=1, description="least nodes in a round [more than half]")] = None
     merge: Annotated[Literal["mean", "coordmedian", "geomedian"], Field(description="how models are merged")] = "mean"
+    wire: Annotated[
+        Literal["float32", "bf16", "fp16"],
+        Field(description="how values travel: exactly, or as updates of 16 bits in half the bytes"),
+    ] = "float32"
     adaptive: Annotated[bool, Field(description="let --sync follow the validation loss")] = False
     early_stopping: Annotated[
         int, Field(ge=0, lt=2**32, description="end after so many rounds without a better validation loss; 0: never")

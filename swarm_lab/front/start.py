@@ -112,6 +112,7 @@ def prepare(facts: SwarmFacts, spec: TrainingSpec) -> Prepared:
             "sync_frequency": spec.sync,
             "min_peers": min_peers,
             "merge": merge,
+            "wire": spec.wire,
             "adaptive_sync": spec.adaptive,
             "early_stopping": spec.early_stopping,
             "end_rule": spec.end_rule,

@@ -53,6 +53,7 @@ class TrainingRules(BaseModel):
     sync_frequency: int = Field(ge=1)
     min_peers: int = Field(ge=1)
     merge: Literal["mean", "coordmedian", "geomedian"] = "mean"
+    wire: Literal["float32", "bf16", "fp16"] = Field(default="float32", description="a key of `rounds.wire.WIRES`")
     end_rule: Literal["all", "min_peers"] = "all"
     adaptive_sync: bool = False
     early_stopping: int = Field(default=0, ge=0, lt=2**32, description="rounds without a better loss; 0: never")

@@ -224,6 +224,7 @@ class TrainingRun:
             early_stopping=terms.early_stopping,
             end_rule=terms.end_rule,
             merge=terms.merge_method or "mean",
+            wire=given.wire,
             assigned=tuple(sorted(self._info.nodes)),
             weight=int(arguments["node_weightage"] or 1),
             train_end=cast(Literal["snapshot", "active", "inactive"], arguments["checkin_model_on_train_end"]),

@@ -95,6 +95,7 @@ def test_train_as_in_the_contract(capsys: pytest.CaptureFixture[str], given: lis
         ("doctor --no-bundle", o.DoctorOptions(bundle=False)),
         ("stop t-1", o.StopOptions(training="t-1")),
         ("train p.py", o.TrainOptions(program=Path("p.py"))),
+        ("train p.py --wire bf16", o.TrainOptions(program=Path("p.py"), wire="bf16")),
         ("train p.py --files a b --sync 4", o.TrainOptions(program=Path("p.py"), files=(Path("a"), Path("b")), sync=4)),
         ("train --files a p.py", o.TrainOptions(program=Path("p.py"), files=(Path("a"),))),
         ("train -d p.py -- --json", o.TrainOptions(program=Path("p.py"), detach=True, args=("--json",))),

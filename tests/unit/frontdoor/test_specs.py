@@ -127,6 +127,11 @@ def test_unknown_merge_names_the_known() -> None:
     assert "mean" in caught.value.next_step
 
 
+def test_unknown_wire_names_the_known() -> None:
+    with pytest.raises(BadSpec, match=r"wire.*'float32', 'bf16' or 'fp16'"):
+        checked(TrainingSpec, {"program": "p.py", "wire": "int8"}, "train")
+
+
 @pytest.mark.parametrize("field", ["sync", "min_peers"])
 def test_zero_is_refused(field: str) -> None:
     with pytest.raises(BadSpec, match=field):
@@ -144,9 +149,11 @@ def test_prepared_training_has_rules_and_requests(facts: SwarmFacts, tmp_path: P
     (tmp_path / "p.py").write_text("import os")
     for seat in facts.seats:
         (tmp_path / "parts" / seat).mkdir(parents=True)
-    spec = TrainingSpec(program=tmp_path / "p.py", data=tmp_path / "parts", seed=7, args=("a",), env={"K": "v"})
+    spec = TrainingSpec(
+        program=tmp_path / "p.py", data=tmp_path / "parts", seed=7, wire="fp16", args=("a",), env={"K": "v"}
+    )
     prepared = prepare(facts, spec)
-    assert prepared.rules.min_peers == 2
+    assert prepared.rules.min_peers == 2 and prepared.rules.wire == "fp16"
     assert prepared.rules.program == prepared.bundle.digest
     request = prepared.request("sl-2")
     assert (request.arguments, request.environment) == (("a",), {"K": "v"})
