@@ -278,6 +278,11 @@ class Exchange:
         part.digests[block] = digest
         return self._over(owner)
 
+    def share_of(self, owner: NodeId) -> tuple[int, ...]:
+        """The blocks that it merges, ascending."""
+        part = self._parts.get(owner)
+        return tuple(sorted(part.all)) if part else ()
+
     def slice_digest(self) -> Digest:
         """Of my own share, all of which is merged."""
         return digest_of(sorted(self._parts[self.me].digests.items()))

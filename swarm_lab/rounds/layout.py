@@ -87,9 +87,14 @@ class Block:
     count: int
     nbytes: int
 
+    @property
+    def bytes(self) -> slice:
+        """Its byte range in a model's buffer."""
+        return slice(self.start, self.start + self.nbytes)
+
     def of(self, buffer: Buffer) -> memoryview:
         """Its bytes in a model's buffer, without a copy."""
-        return memoryview(buffer).cast("B")[self.start : self.start + self.nbytes]
+        return memoryview(buffer).cast("B")[self.bytes]
 
     def array(self, data: Buffer) -> NDArray[np.generic]:
         """Its elements in a buffer that holds this block alone, as a flat array without a copy."""
