@@ -7,12 +7,14 @@ import os
 import select
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from swarm_lab.callback.errors import LinkError, NodeGoneError, NoNodeError, WrongCallerError
 from swarm_lab.callback.messages import (
     AT_BATCHES,
     AT_EPOCH,
+    AT_HELD,
+    AT_HOLD,
     AT_LOSS,
     AT_TIME,
     HEADER,
@@ -28,6 +30,7 @@ from swarm_lab.callback.messages import (
 
 CONNECT_LIMIT = 20.0
 VARIABLE = "SWARM_LINK"
+_ROOM_S = 0.002
 
 
 class Link:
@@ -69,6 +72,17 @@ class Link:
             self._socket.sendall(encode(message))
         except OSError as error:
             raise NodeGoneError(f"the node closed the link: {error.strerror or error}") from error
+
+    def check(self) -> None:
+        """Raise NodeGoneError when the node is gone; nothing is read."""
+        try:
+            gone = self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise NodeGoneError(f"the link to the node broke: {error.strerror or error}") from error
+        if gone:
+            raise NodeGoneError("the node closed the link while the program waited for it")
 
     def receive(self) -> FromNode:
         """Wait for the node's answer; raises NodeGoneError when it is gone, LinkError on another version."""
@@ -148,6 +162,17 @@ class Segment:
         self._floats[AT_LOSS // 8] = loss
         self._integers[AT_BATCHES // 8] = batches
         return now
+
+    def wait_for_room(self, check: Callable[[], None]) -> None:
+        """Wait until the node does not need the last contribution any more: it makes room as soon as it sees the wait.
+
+        `check` raises when the node is gone.
+        """
+        while self._bytes[AT_HOLD]:
+            self._bytes[AT_HELD] = 1
+            check()
+            time.sleep(_ROOM_S)
+        self._bytes[AT_HELD] = 0
 
     def epoch(self, epochs: int) -> None:
         """Write the number of epochs done."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from swarm_lab.callback.errors import LinkError
 
-PROTOCOL = 2
+PROTOCOL = 3
 MAX_FRAME = 8 * 1024 * 1024
 LENGTH = struct.Struct(">I")
 
@@ -24,8 +24,10 @@ STATE = "SWARM_STATE_DIR"
 HEADER = 4096
 ALIGNMENT = 64
 PAGE = 4096
-# Positions in the header. The node writes the attention flag, the program everything else.
+# Positions in the header. The node writes the first two, the program everything else.
 AT_ATTENTION = 0  # u8: 1 asks the program to come to a sync point after its present batch
+AT_HOLD = 1  # u8: 1 while the node still needs the contribution that lies there
+AT_HELD = 2  # u8: 1 while the program waits to write the next one; the node then makes room
 AT_BATCHES = 8  # u64: batches done since the program began
 AT_TIME = 16  # f64: CLOCK_MONOTONIC in seconds at the end of the last batch
 AT_LOSS = 24  # f64: training loss of the last batch, NaN when unknown

@@ -314,6 +314,7 @@ class Session:
         return answer
 
     def _sync(self, reason: Reason) -> None:
+        self._segment.wait_for_room(self._link.check)
         self._model.store(self._segment.contribution)
         self._local = _finite(self._model.evaluate()) if reason == "interval" else (None, None)
         answer = self._park(reason, fresh=True)
@@ -325,6 +326,7 @@ class Session:
             self._close()
 
     def _close(self) -> None:
+        self._segment.wait_for_room(self._link.check)
         self._model.store(self._segment.contribution)
         # A merged model that neither a batch nor the program has changed since it was judged is not judged again.
         judged = self._judged == self.batches and self._segment.contribution == self._segment.merged

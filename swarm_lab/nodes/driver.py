@@ -11,10 +11,13 @@ from typing import Any, Protocol
 
 from swarm_lab.errors import SwarmLabError
 from swarm_lab.nodes.liveness import Change, Liveness
+from swarm_lab.nodes.exchange import Told
+from swarm_lab.nodes.exchange_orders import ExchangeOrders
 from swarm_lab.nodes.pilot import Pilot
 from swarm_lab.nodes.transport import Sent
 from swarm_lab.nodes.vault import Vault
 from swarm_lab.rounds import events as e
+from swarm_lab.rounds.exchange_events import EndExchange, ExchangeDone, StartExchange
 from swarm_lab.rounds.layout import Buffer
 from swarm_lab.rounds.machine import Machine
 from swarm_lab.rounds.messages import Certificate, Digest, Heartbeat, Message, NodeId, Phase, PlanMessage, SignedCheckIn
@@ -93,6 +96,7 @@ class Driver:
     ) -> None:
         self.machine = machine
         self.pilot: Pilot | None = None
+        self.exchange: ExchangeOrders | None = None
         self.liveness = Liveness()
         self._me = me
         self._vault = vault
@@ -174,6 +178,13 @@ class Driver:
         else:
             self.liveness.measured(sent.peer, sent.seconds, sent.nbytes)
 
+    def exchanged(self, event: Told) -> None:
+        """What has come of an exchange; a model that is done is held before the machine hears of it."""
+        if isinstance(event, ExchangeDone):
+            if self.exchange is None or not self.exchange.keep(event):
+                return
+        self.apply(event)
+
     def progress(self, batches: int, batch_seconds: float) -> None:
         """What the program has done."""
         self.apply(e.Progress(self._clock(), batches, batch_seconds))
@@ -253,6 +264,8 @@ class Driver:
             await asyncio.sleep(TICK_S)
 
     def _tick(self) -> None:
+        if self.exchange is not None:
+            self.exchange.tick(self.liveness)
         size = self._vault.layout.nbytes if self._vault.layout else 0
         self.apply(
             e.Tick(self._clock(), self._view, self.liveness.up, self.liveness.heartbeats, self.liveness.links(size))
@@ -288,6 +301,9 @@ class Driver:
             case e.Merge():
                 roots = [p.root for p in action.participants] + ([action.base] if action.base else [])
                 self._holding(self._merge(action), *roots)
+            case StartExchange() | EndExchange():
+                if self.exchange is not None:
+                    self.exchange.order(action)
             case e.Store():
                 self._holding(self._store(action), action.result.model)
             case e.Load() | e.Train() | e.Park() | e.StopProgram():
@@ -318,7 +334,7 @@ class Driver:
             if buffer is None:
                 log.warning("a model to send is gone", extra={"root": digest, "kind": message.KIND})
                 return
-            payload = (digest, buffer)
+            payload = (digest, bytes(buffer) if self._vault.is_shared(buffer) else buffer)
         await self._send(to, message, payload)
 
     def _steer(self, action: e.Load | e.Train | e.Park | e.StopProgram | e.Finish) -> None:

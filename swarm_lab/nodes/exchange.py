@@ -17,6 +17,7 @@ import numpy as np
 from blake3 import blake3
 from pydantic import ValidationError
 
+from swarm_lab.facts import metrics
 from swarm_lab.nodes.exchange_frames import SIGNED, FrameSender, SendFrame
 from swarm_lab.nodes.exchange_memory import Memory, OwnChanged, Pool, Work
 from swarm_lab.nodes.frames import Head
@@ -35,8 +36,6 @@ Told = ExchangeMoved | ExchangeDone | ExchangeSpoiled
 _MOVED_S = 0.1  # between two words that blocks come
 _EARLY_S = 1.0  # a peer may have the plan that much earlier than this node: its first frame waits for it
 _STALE = 256
-_SMALL = 64 * 1024
-_LARGEST_TABLE = 8 * 1024 * 1024
 
 
 class Seal(Protocol):
@@ -86,7 +85,6 @@ class BlockExchange:
         self._told_at = 0.0
         self._late: tuple[tuple[NodeId, ...], tuple[NodeId, ...]] = ((), ())
         self._pool = Pool()
-        self._largest = max((block.nbytes for block in layout.blocks), default=0)
 
     # --- the machine's orders -----------------------------------------------------------------------------
 
@@ -135,10 +133,9 @@ class BlockExchange:
         self._exchange = self._memory = self._round = None
 
     @property
-    def assignment(self) -> Digest:
-        """What it works by; "" while it does nothing."""
-        with self._changed:
-            return "" if self._memory is None else self._memory.assignment
+    def exact(self) -> bool:
+        """Whether values travel with all their bits."""
+        return self._wire.exact
 
     def tick(self, again: float, overdue: float) -> None:
         """Ask for what has not come for `again` seconds, and tell of what is missing after `overdue` seconds."""
@@ -154,14 +151,6 @@ class BlockExchange:
             self._tell(ExchangeMoved(now, memory.assignment, *late, moved=False))
 
     # --- frames that come ---------------------------------------------------------------------------------
-
-    def limit(self, head: Head) -> int:
-        """The most bytes that the body of such a frame may have."""
-        if head.kind in ("BLOCK", "MERGED"):
-            return self._largest
-        if head.kind == "LIST":
-            return 32 * len(self._layout.blocks)
-        return _LARGEST_TABLE if head.kind == "TABLES" else _SMALL
 
     def place(self, head: Head, nbytes: int) -> memoryview | None:
         """Memory for a frame's body; None where nobody waits for it. Raises `BadMessage` for a wrong size."""
@@ -180,7 +169,7 @@ class BlockExchange:
                 expected = memory.nbytes(self._layout.blocks[head.block])
                 if nbytes != expected:
                     raise BadMessage(f"block {head.block} of {nbytes} bytes, it has {expected}: another model")
-        return memoryview(self._pool.take(nbytes))
+        return self._pool.take(nbytes).data
 
     def _is_known(self, head: Head) -> bool:
         """Whether a frame is of what goes on here, or of what is over."""
@@ -301,7 +290,7 @@ class BlockExchange:
         """A member asks for what it lacks."""
         if sender not in memory.others(self._me):
             return []
-        what, owner, current = head.name, head.origin, head.key == memory.assignment
+        what, owner, current = head.name, head.text, head.key == memory.assignment
         with self._changed:
             raw = exchange.answer("raw", owner, head.blocks) if what == "raw" else ()
             merged = exchange.answer("merged", owner, head.blocks) if what == "merged" and current else ()
@@ -392,6 +381,7 @@ class BlockExchange:
         with self._changed:
             if memory is not self._memory:
                 return
+            metrics.merge_seconds.observe(memory.merging_s)
             root = root_of(self._layout, exchange.digests())
             done = ExchangeDone(self._clock(), memory.assignment, root, exchange.slices())
         self._tell(done)

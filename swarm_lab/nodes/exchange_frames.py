@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from swarm_lab.nodes.exchange_memory import Memory
 from swarm_lab.nodes.frames import Head, Kind
 from swarm_lab.rounds.exchange import Ask
-from swarm_lab.rounds.layout import Buffer
+from swarm_lab.rounds.layout import Buffer, Layout
 from swarm_lab.rounds.messages import NodeId
 from swarm_lab.rounds.slices import SignedSlice
 
@@ -18,8 +18,20 @@ SIGNED: Final[TypeAdapter[SignedSlice]] = TypeAdapter(SignedSlice)
 ASKED: Final = 256
 """Blocks that one frame asks for."""
 
+_SMALL = 64 * 1024
+_LARGEST_TABLES = 8 * 1024 * 1024
+
 SendFrame = Callable[[NodeId, Head, "Buffer | None"], None]
 """Queues a frame and returns at once; the body must stay as it is until it was sent, or the exchange is over."""
+
+
+def most_bytes(layout: Layout, head: Head) -> int:
+    """The most bytes that the body of a frame may have in an exchange of such a model."""
+    if head.kind in ("BLOCK", "MERGED"):
+        return layout.blocks[head.block].nbytes if head.block < len(layout.blocks) else 0
+    if head.kind == "LIST":
+        return 32 * len(layout.blocks)
+    return _LARGEST_TABLES if head.kind == "TABLES" else _SMALL
 
 
 class FrameSender:
@@ -65,7 +77,7 @@ class FrameSender:
         """For what is missing."""
         for at in range(0, max(1, len(order.blocks)), ASKED):
             blocks = order.blocks[at : at + ASKED]
-            head = Head(self._training, "NEED", order.what, memory.assignment, blocks=blocks, origin=order.owner)
+            head = Head(self._training, "NEED", order.what, memory.assignment, blocks=blocks, text=order.owner)
             self._send(order.to, head, None)
 
     def _frame(self, to: NodeId, kind: Kind, body: Buffer, root: str = "", block: int = 0, key: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,6 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from swarm_lab.facts import metrics
 from swarm_lab.rounds.codec import BadMessage
 from swarm_lab.rounds.exchange_events import StartExchange
 from swarm_lab.rounds.layout import Block, Buffer, Layout
@@ -95,6 +95,8 @@ class Memory:
     listed: set[NodeId] = field(default_factory=set)
     """Who was sent the digests of my contribution."""
     weighed: bool = False
+    merging_s: float = 0.0
+    """Seconds of all threads."""
 
     @property
     def assignment(self) -> Digest:
@@ -143,8 +145,9 @@ class Memory:
         out = self.pool.take(block.nbytes)
         base = self._base(block)
         before = None if base is None else block.array(base)
-        with metrics.merge_seconds.time():
-            self.recipe.merge(block.dtype, sources, before, block.array(out.data), self.pool.scratch())
+        began = time.perf_counter()
+        self.recipe.merge(block.dtype, sources, before, block.array(out.data), self.pool.scratch())
+        self.merging_s += time.perf_counter() - began
         if not self.wire.exact:
             self.wire.quantise(self.layout, out.data, base, block.bytes)
         return out

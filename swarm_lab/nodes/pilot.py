@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 
 from swarm_lab.errors import NotFinite
 from swarm_lab.nodes.vault import Vault
+from swarm_lab.rounds.digests import Examined
 from swarm_lab.rounds.events import Finish, Load, Park, ProgramReady, StopProgram, SyncPoint, Train
 from swarm_lab.rounds.layout import Buffer
 from swarm_lab.rounds.messages import Digest
@@ -64,7 +65,11 @@ class Port(Protocol):
 class Pilot:
     """Carries out orders in their order. `emit` takes ProgramReady and SyncPoint for the machine."""
 
-    def __init__(self, port: Port, vault: Vault, emit: Callable[[ProgramReady | SyncPoint], None]) -> None:
+    def __init__(
+        self, port: Port, vault: Vault, emit: Callable[[ProgramReady | SyncPoint], None], *, sharded: bool = False
+    ) -> None:
+        """`sharded`: whether this node can exchange models in blocks."""
+        self._sharded = sharded
         self._port = port
         self._vault = vault
         self._emit = emit
@@ -143,9 +148,11 @@ class Pilot:
 
     async def _on_begin(self, arrival: Arrival) -> None:
         assert self._weights is not None
-        self._base = await self._vault.add(self._weights)
-        self._base_batches = arrival.batches
-        self._emit(ProgramReady(time.monotonic(), self._base, arrival.batches))
+        found = await self._examined(arrival)
+        self._base, self._base_batches = found.root, arrival.batches
+        layout = self._vault.layout
+        size = (layout.nbytes, len(layout.blocks)) if layout is not None and self._sharded else (0, 0)
+        self._emit(ProgramReady(time.monotonic(), self._base, arrival.batches, *size))
         waiting, self._waiting = self._waiting, []
         for order in waiting:
             await self._carry_out(order)
@@ -158,15 +165,11 @@ class Pilot:
         self._moved = False
 
     async def _report(self, arrival: Arrival) -> None:
-        assert self._weights is not None
-        tensor = await self._vault.not_finite(self._weights)
-        if tensor is not None:
-            raise NotFinite(f"tensor {tensor!r} holds NaN or infinity after batch {arrival.batches}")
-        root = await self._vault.add(self._weights)
+        found = await self._examined(arrival)
         self._emit(
             SyncPoint(
                 now=time.monotonic(),
-                root=root,
+                root=found.root,
                 base=self._base,
                 done=arrival.reason == "end",
                 loss=arrival.loss,
@@ -177,6 +180,14 @@ class Pilot:
                 local_metric=arrival.local_metric,
             )
         )
+
+    async def _examined(self, arrival: Arrival) -> Examined:
+        """The weights as they travel, and their root; raises `NotFinite`."""
+        assert self._weights is not None
+        found = await self._vault.examine(self._weights)
+        if found.not_finite is not None:
+            raise NotFinite(f"tensor {found.not_finite!r} holds NaN or infinity after batch {arrival.batches}")
+        return found
 
     async def _carry_out(self, order: Order) -> None:
         """An order for a program that is parked."""

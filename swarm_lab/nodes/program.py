@@ -66,7 +66,6 @@ _MAY_SEND: dict[Phase, tuple[type[FromProgram], ...]] = {
     "parked": (Failed,),
     "left": (Failed,),
 }
-BIG = 16 * 1024 * 1024
 # After the end of a program or of its link: for what was written before it, and for the other of the two.
 LAST_WORDS_S = 2.0
 
@@ -196,24 +195,34 @@ class Program:
         return sync
 
     def contribution(self) -> memoryview:
-        """The parked program's tensors as one read-only buffer in `layout`; copy it before you decide on it."""
+        """The parked program's tensors as one buffer in `layout`, always the same; a hostile program may write to it."""
         if self._segment is None or self.phase != "parked":
             raise RuntimeError(f"no contribution in phase {self.phase}")
         return self._segment.contribution
 
+    @property
+    def segment(self) -> Segment:
+        """The memory that is shared with the program, from `welcome` on."""
+        if self._segment is None:
+            raise RuntimeError(f"no segment in phase {self.phase}")
+        return self._segment
+
+    @property
+    def held(self) -> bool:
+        """Whether the program waits to write its next contribution."""
+        return self._segment is not None and self._segment.held
+
     async def release(self, release: Release, model: Buffer | None = None) -> None:
-        """Let the parked program go on, with `model` (a buffer in `layout`) loaded first when it is given."""
+        """Let the parked program go on; with `release.model` it loads first what lies in `segment.merged`.
+
+        `model` (a buffer in `layout`) is put there before.
+        """
         if self._segment is None or self.phase != "parked":
             raise RuntimeError(f"release in phase {self.phase}")
-        if release.model != (model is not None):
-            raise ValueError("release.model and the model do not agree")
         if model is not None:
-            if len(model) != self.layout.nbytes:
+            if not release.model or len(model) != self.layout.nbytes:
                 raise ValueError(f"a model of {len(model)} bytes for a layout of {self.layout.nbytes}")
-            if len(model) > BIG:
-                await asyncio.to_thread(_copy, self._segment.merged, model)
-            else:
-                _copy(self._segment.merged, model)
+            self._segment.merged[:] = model
         self._segment.attend(False)
         self.phase = "running"
         await self._link.send(release)
@@ -333,6 +342,3 @@ def _signal_name(number: int) -> str:
     except ValueError:
         return f"signal {number}"
 
-
-def _copy(target: memoryview, source: Buffer) -> None:
-    target[:] = memoryview(source).cast("B")

@@ -19,11 +19,13 @@ from swarm_lab.nodes.launching import ProgramSpec, end_session
 from swarm_lab.nodes.pilot import Arrival, Pilot
 from swarm_lab.nodes.program import Program
 from swarm_lab.nodes.staging import StageRequest
+from swarm_lab.nodes.vault import Vault
 from swarm_lab.rounds.layout import Buffer
 
 log = logging.getLogger(__name__)
 
 SAMPLE_S = 0.1
+HELD_S = 0.03
 _LEFTOVER_S = 2.0
 
 
@@ -70,8 +72,9 @@ async def end_leftover(record: Path) -> None:
 class ProgramPort:
     """The program as the pilot steers it."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, vault: Vault) -> None:
         self._program = program
+        self._vault = vault
 
     def attention(self) -> None:
         """See `pilot.Port`."""
@@ -83,7 +86,9 @@ class ProgramPort:
         """See `pilot.Port`."""
         with_model = model is not None
         message = Release(with_model, round_, interval, stop, finished, digest)
-        await self._program.release(message, model)
+        if model is not None:
+            await self._vault.load(model)
+        await self._program.release(message)
 
 
 async def follow_arrivals(program: Program, pilot: Pilot) -> None:
@@ -98,11 +103,19 @@ async def follow_arrivals(program: Program, pilot: Pilot) -> None:
 
 
 def _arrival(program: Program, sync: Sync) -> Arrival:
-    # A copy: what a program writes after it has parked must not change what was signed.
-    contribution = bytes(program.contribution()) if sync.fresh else None
+    # No copy: what a program writes after it has parked does not fit what was signed, and is refused by all.
+    contribution = program.contribution() if sync.fresh else None
     measured = (sync.loss, sync.metric, sync.local_loss, sync.local_metric)
     loss, metric, local_loss, local_metric = (math.nan if value is None else value for value in measured)
     return Arrival(sync.reason, sync.batches, loss, metric, contribution, local_loss, local_metric)
+
+
+async def follow_waits(program: Program, vault: Vault) -> None:
+    """Make room for the program's next contribution where it waits for that; waits for cancellation."""
+    while True:
+        if program.held:
+            await vault.make_room()
+        await asyncio.sleep(HELD_S)
 
 
 class Pace:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from swarm_lab.callback.messages import AT_ATTENTION, AT_BATCHES, AT_EPOCH, AT_LOSS, AT_TIME, HEADER, PAGE
+from swarm_lab.callback.messages import AT_ATTENTION, AT_BATCHES, AT_EPOCH, AT_HELD, AT_HOLD, AT_LOSS, AT_TIME, HEADER, PAGE
 from swarm_lab.errors import ModelTooLarge
 
 
@@ -42,7 +42,6 @@ class Segment:
     def __init__(self, nbytes: int) -> None:
         """Room for two models of `nbytes` each; raises ModelTooLarge when the machine has not that much memory."""
         self.size = max(PAGE, -(-nbytes // PAGE) * PAGE)
-        self._nbytes = nbytes
         total = HEADER + 2 * self.size
         free = psutil.virtual_memory().available
         if total > free:
@@ -50,23 +49,26 @@ class Segment:
         self.descriptor = _anonymous(total)
         self._map = mmap.mmap(self.descriptor, total)
         self._whole = memoryview(self._map)
-        self._last: Progress | None = None
-
-    @property
-    def contribution(self) -> memoryview:
-        """The program's tensors, read-only. Copy them: a hostile program may write while it is parked."""
-        return self._whole[HEADER : HEADER + self._nbytes].toreadonly()
-
-    @property
-    def merged(self) -> memoryview:
+        self.contribution = self._whole[HEADER : HEADER + nbytes]
+        """The program's tensors; a hostile program may write there while it is parked."""
+        self.merged = self._whole[HEADER + self.size : HEADER + self.size + nbytes]
         """Where the node puts the model that the program loads."""
-        start = HEADER + self.size
-        return self._whole[start : start + self._nbytes]
+        self._last: Progress | None = None
 
     def attend(self, wanted: bool) -> None:
         """Ask the program to come to a sync point after its present batch, or take that back."""
         if self.descriptor >= 0:
             self._map[AT_ATTENTION] = int(wanted)
+
+    def hold(self, wanted: bool) -> None:
+        """Ask the program to leave its contribution as it is, or take that back."""
+        if self.descriptor >= 0:
+            self._map[AT_HOLD] = int(wanted)
+
+    @property
+    def held(self) -> bool:
+        """Whether the program waits to write its next contribution."""
+        return self.descriptor >= 0 and bool(self._map[AT_HOLD]) and bool(self._map[AT_HELD])
 
     def progress(self) -> Progress:
         """The header as it is now, or was at the end; a program can write anything there, so it decides nothing."""
@@ -86,7 +88,10 @@ class Segment:
             self._last = self.progress()
             os.close(self.descriptor)
             self.descriptor = -1
+        # Who still holds a view keeps the memory until it lets it go.
         with contextlib.suppress(BufferError):
+            self.contribution.release()
+            self.merged.release()
             self._whole.release()
             self._map.close()
 

@@ -5,19 +5,38 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 
+import numpy as np
+
+from swarm_lab.errors import TrainingLost
 from swarm_lab.facts import metrics
 from swarm_lab.rounds.checkpoints import Checkpoints
+from swarm_lab.rounds.digests import Examined, examine
 from swarm_lab.rounds.events import Merge, StoredModel
-from swarm_lab.rounds.layout import Buffer, Layout, find_not_finite, root
+from swarm_lab.rounds.layout import Buffer, Layout
 from swarm_lab.rounds.merge import merge, rebase
 from swarm_lab.rounds.messages import Digest
 
 log = logging.getLogger(__name__)
 
+_LOOK_S, _BUSY_S = 0.01, 60.0
+
+
+class Areas:
+    """The two models' worth of memory that the node shares with its program, and whose content changes.
+
+    `hold` asks the program to leave its contribution as it is.
+    """
+
+    def __init__(self, contribution: memoryview, merged: memoryview, hold: Callable[[bool], None]) -> None:
+        self.contribution = contribution
+        self.merged = merged
+        self.hold = hold
+
 
 class Vault:
-    """Buffers by root. They are never written again once they are in; work on them runs in threads.
+    """Buffers by root; those that are not in the shared areas are never written again once they are in.
 
     `layout` is None until the program, or a checkpoint, has said what the model looks like.
     """
@@ -26,8 +45,13 @@ class Vault:
         self.layout: Layout | None = None
         self._checkpoints = checkpoints
         self._buffers: dict[Digest, Buffer] = {}
+        self._blocks: dict[Digest, tuple[bytes, ...]] = {}
         self._pins: Counter[Digest] = Counter()
+        self._wanted: frozenset[Digest] = frozenset()
         self._needed: frozenset[Digest] = frozenset()
+        self._stored: Digest = ""
+        self._areas: Areas | None = None
+        self._holding = False
 
     def __contains__(self, digest: Digest) -> bool:
         return digest in self._buffers
@@ -40,6 +64,7 @@ class Vault:
     def put(self, digest: Digest, buffer: Buffer) -> None:
         """Hold a model whose root has been checked."""
         self._buffers[digest] = buffer
+        self._tell_hold()
 
     def get(self, digest: Digest) -> Buffer:
         """A model in memory; raises `KeyError`."""
@@ -47,8 +72,12 @@ class Vault:
 
     def keep(self, roots: frozenset[Digest]) -> None:
         """Drop all other models that are not pinned."""
+        self._wanted = roots
         for digest in self._buffers.keys() - roots - self._pins.keys():
             del self._buffers[digest]
+        for digest in self._blocks.keys() - self._buffers.keys():
+            del self._blocks[digest]
+        self._tell_hold()
 
     def pin(self, *digests: Digest) -> None:
         """Hold these until `unpin`, whatever `keep` says."""
@@ -58,17 +87,92 @@ class Vault:
         """Undo one `pin`; the next `keep` may drop them."""
         self._pins.subtract(digests)
         self._pins = +self._pins
+        self._tell_hold()
 
-    async def add(self, buffer: Buffer) -> Digest:
-        """Hold a model and compute its root."""
-        layout = self._known_layout()
-        digest = await asyncio.to_thread(root, layout, buffer)
-        self.put(digest, buffer)
-        return digest
+    # --- memory that is shared with the program ------------------------------------------------------------
 
-    async def not_finite(self, buffer: Buffer) -> str | None:
-        """Name of the first tensor with a NaN or an infinity, None if all is finite."""
-        return await asyncio.to_thread(find_not_finite, self._known_layout(), buffer)
+    def share(self, areas: Areas | None) -> None:
+        """Use a program's areas from now on; those of the one before are not written any more."""
+        self._areas, self._holding = areas, False
+
+    def is_shared(self, buffer: Buffer) -> bool:
+        """Whether a buffer's content may change."""
+        areas = self._areas
+        return areas is not None and (buffer is areas.contribution or buffer is areas.merged)
+
+    def _tell_hold(self) -> None:
+        areas = self._areas
+        if areas is None:
+            return
+        wanted = self._wanted | self._pins.keys()
+        holding = any(buffer is areas.contribution and root in wanted for root, buffer in self._buffers.items())
+        if holding is not self._holding:
+            self._holding = holding
+            areas.hold(holding)
+
+    async def make_room(self) -> None:
+        """The program waits to write its next contribution: keep a copy of the last one, if it is still needed."""
+        areas = self._areas
+        if areas is None:
+            return
+        for digest in [root for root, buffer in self._buffers.items() if buffer is areas.contribution]:
+            copy = await asyncio.to_thread(bytes, areas.contribution)
+            if self._buffers.get(digest) is areas.contribution:
+                self._buffers[digest] = copy
+        self._holding = False
+        areas.hold(False)
+
+    def room(self) -> Buffer:
+        """Where an exchange may put the merged model: the area from which the program loads it, if nobody needs that.
+
+        The model before lies there as a rule; once it is on disk, it need not be in memory as well.
+        """
+        layout, areas = self._known_layout(), self._areas
+        if areas is not None:
+            there = [root for root, buffer in self._buffers.items() if buffer is areas.merged]
+            if all(root not in self._pins and (root == self._stored or root not in self._wanted) for root in there):
+                for root in there:
+                    del self._buffers[root]
+                return areas.merged
+        return np.empty(layout.nbytes, np.uint8).data
+
+    async def load(self, model: Buffer) -> None:
+        """Put the model that the program is to load into its area. Raises `TrainingLost` if a disk holds it up."""
+        areas = self._areas
+        if areas is None or model is areas.merged:
+            return
+        until = asyncio.get_running_loop().time() + _BUSY_S
+        while any(buffer is areas.merged and root in self._pins for root, buffer in self._buffers.items()):
+            if asyncio.get_running_loop().time() > until:
+                raise TrainingLost(f"the last model is being written to disk for more than {_BUSY_S:.0f} s")
+            await asyncio.sleep(_LOOK_S)
+        there = [root for root, buffer in self._buffers.items() if buffer is areas.merged]
+        for root in there:
+            if root in self._wanted and root != self._stored:
+                self._buffers[root] = bytes(areas.merged)
+            else:
+                del self._buffers[root]
+        await asyncio.to_thread(_copy, areas.merged, model)
+
+    # --- what models hold -----------------------------------------------------------------------------------
+
+    async def examine(self, buffer: Buffer) -> Examined:
+        """Hold a model, if all its values are finite; its blocks' digests are known from then on."""
+        found = await asyncio.to_thread(examine, self._known_layout(), buffer)
+        if found.not_finite is None:
+            self._blocks[found.root] = found.blocks
+            self.put(found.root, buffer)
+        return found
+
+    async def blocks(self, digest: Digest) -> tuple[bytes, ...]:
+        """The digests of the blocks of a model that is held; raises `KeyError`."""
+        known = self._blocks.get(digest)
+        if known is None:
+            found = await asyncio.to_thread(examine, self._known_layout(), self.get(digest))
+            if found.root != digest:
+                raise KeyError(digest)
+            known = self._blocks[digest] = found.blocks
+        return known
 
     async def find(self, digest: Digest) -> Buffer | None:
         """A model in memory or on disk, None where it is in neither."""
@@ -95,20 +199,23 @@ class Vault:
             raise KeyError(order.base)
         with metrics.merge_seconds.time():
             merged = await asyncio.to_thread(merge, order.method, layout, contributions, base)
-        return await self.add(merged)
+        found = await asyncio.to_thread(examine, layout, merged)
+        self.put(found.root, merged)
+        return found.root
 
     async def rebase(self, merged: Digest, local: Buffer, base: Digest) -> Buffer:
         """Merged model plus local work since `base`."""
-        start = await self.find(base)
-        if start is None:
-            raise KeyError(base)
-        return await asyncio.to_thread(rebase, self._known_layout(), self.get(merged), local, start)
+        start, model = await self.find(base), await self.find(merged)
+        if start is None or model is None:
+            raise KeyError(base if start is None else merged)
+        return await asyncio.to_thread(rebase, self._known_layout(), model, local, start)
 
     async def store(self, round_: int, result_id: Digest, digest: Digest, batches: int) -> None:
         """Write a model that is in memory to disk, in the place of the oldest; raises `OSError`."""
         buffer = self.get(digest)
         layout = self._known_layout()
         await asyncio.to_thread(self._checkpoints.store, round_, result_id, layout, buffer, digest, batches)
+        self._stored = digest
         await asyncio.to_thread(self._checkpoints.keep, self._needed | {result_id})
 
     async def prune(self, result_ids: frozenset[Digest]) -> None:
@@ -126,3 +233,7 @@ class Vault:
         if self.layout is None:
             raise KeyError("the model's layout is not known yet")
         return self.layout
+
+
+def _copy(target: memoryview, source: Buffer) -> None:
+    target[:] = memoryview(source).cast("B")

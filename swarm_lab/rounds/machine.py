@@ -278,7 +278,7 @@ class Machine:
         fetching = state.phase in (m.Phase.STARTING, m.Phase.FETCHING)
         ids = {i for i, x in state.disk.items() if fetching or x.round > len(desk.view.results)}
         ids.add(state.base.result_id)
-        if state.check_in:
+        if state.check_in and state.check_in.check_in.round > state.base.round:
             roots.add(state.check_in.check_in.root)
         if state.want:
             roots.add(state.want.result.model)

@@ -126,7 +126,7 @@ class Program:
 
     def _load(self, load: Load, base: Digest) -> None:
         self.desk.act(load)
-        self.loaded = base
+        self.loaded = self.root = base
         self.since = self.desk.now
 
     def lose(self, counted_from: int) -> None:

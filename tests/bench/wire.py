@@ -149,7 +149,7 @@ def times(parameters: int, repeat: int = 5) -> list[dict[str, Any]]:
     x = base + np.float32(1e-3) * rng.standard_normal(parameters, dtype=np.float32)
     layout = Layout.of([TensorSpec("w", "F32", (parameters,))])
     mine, before, out = (memoryview(part).cast("B") for part in (x, base, np.empty_like(x)))
-    blocks = list(layout.blocks())
+    blocks = [block.bytes for block in layout.blocks]
     rows = []
     for name, wire in WIRES.items():
 

@@ -341,7 +341,7 @@ def test_any_cut_and_any_number_of_threads_give_the_same_bits(name: str) -> None
     threaded = bytearray(x)
     wire.quantise(layout, threaded, base, threads=3)
     by_block, travelled, sent = bytearray(x), bytearray(len(x)), 0
-    for block in layout.blocks():
+    for block in [b.bytes for b in layout.blocks]:
         wire.quantise(layout, memoryview(by_block)[block], memoryview(base)[block], block)
         size = 8 * 1000 if (block.stop - block.start) % 8 == 0 else block.stop - block.start
         for start in range(block.start, block.stop, size):
@@ -350,7 +350,7 @@ def test_any_cut_and_any_number_of_threads_give_the_same_bits(name: str) -> None
             sent += len(data)
             wire.decode(layout, part, data, memoryview(base)[part], memoryview(travelled)[part])
     assert whole == threaded == by_block == travelled
-    assert sent == wire.whole(layout) == sum(wire.nbytes(layout, block) for block in layout.blocks())
+    assert sent == wire.whole(layout) == sum(wire.nbytes(layout, block) for block in [b.bytes for b in layout.blocks])
     exact = {name for name in DTYPES if wire.exact or name not in ("F32", "F64")}
     before, after = layout.views(bytes(x)), layout.views(whole)
     assert {name for name in DTYPES if same_bits(before[name], after[name])} == exact
@@ -364,7 +364,7 @@ def test_who_decodes_holds_what_was_signed_and_a_kept_model_keeps_its_bits(name:
     wire.quantise(layout, mine, base)
     signed = root(layout, mine)
     theirs = bytearray(len(mine))
-    for block in layout.blocks():
+    for block in [b.bytes for b in layout.blocks]:
         data = wire.encode(layout, block, memoryview(mine)[block], memoryview(base)[block])
         wire.decode(layout, block, data, memoryview(base)[block], memoryview(theirs)[block])
     assert root(layout, theirs) == signed
@@ -380,7 +380,7 @@ def test_bytes_of_a_model() -> None:
     )
     assert WIRES["float32"].whole(layout) == layout.nbytes == 80 + 40 + 20 + 80
     assert WIRES["bf16"].whole(layout) == WIRES["fp16"].whole(layout) == 20 + 20 + 20 + 80
-    assert [WIRES["fp16"].nbytes(layout, block) for block in layout.blocks()] == [20, 80, 20, 20]
+    assert [WIRES["fp16"].nbytes(layout, block) for block in [b.bytes for b in layout.blocks]] == [20, 80, 20, 20]
     assert WIRES["fp16"].whole(Layout.of([])) == 0
 
 
