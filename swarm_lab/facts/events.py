@@ -28,6 +28,7 @@ __all__ = [
 
 EVENT_VERSION = 1
 _LOCK_LIMIT_S = 30.0
+_LOCK_POLL_S = 0.002  # whoever holds it writes a line: a node's event loop must not sleep the usual 50 ms for that
 
 Event = dict[str, Any]
 
@@ -68,7 +69,7 @@ class EventLog:
     def __init__(self, swarm_dir: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = swarm_dir / "events.jsonl"
         self._clock = clock
-        self._lock = FileLock(str(self.path) + ".lock", timeout=_LOCK_LIMIT_S, mode=0o600)
+        self._lock = FileLock(str(self.path) + ".lock", timeout=_LOCK_LIMIT_S, poll_interval=_LOCK_POLL_S, mode=0o600)
         self._reader = EventReader(swarm_dir)
         self._keys: set[str] = set()
         self._thread = threading.Lock()

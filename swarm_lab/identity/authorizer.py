@@ -6,6 +6,7 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import grpc
@@ -19,11 +20,20 @@ from swarm_lab.identity.svid import IdentitySource
 log = logging.getLogger(__name__)
 
 _caller: ContextVar[SpiffeId] = ContextVar("swarm_lab_caller")
+_verify_anew: ContextVar[Callable[[], SpiffeId]] = ContextVar("swarm_lab_verify_anew")
 
 
 def current_peer() -> SpiffeId:
     """The verified caller, inside a handler behind `Authorizer`; raises `LookupError` elsewhere."""
     return _caller.get()
+
+
+def verified_peer() -> SpiffeId:
+    """The caller of a handler behind `Authorizer`, verified again: for each message of a stream that may outlive SVIDs.
+
+    Raises what the verification at the beginning of a call raises; it costs a hash (`peers.verify_leaf`).
+    """
+    return _verify_anew.get()()
 
 
 class Rules:
@@ -52,7 +62,7 @@ class Authorizer(grpc.aio.ServerInterceptor):  # type: ignore[misc, type-arg, un
     """Verifies every call's caller against the bundle of its trust domain and `rules`; refuses the rest.
 
     A refusal is PERMISSION_DENIED for the caller, with the code of the error, and one log line here. An SVID is looked
-    at when a call begins: a stream that outlives it goes on.
+    at when a call begins: a stream that outlives it goes on, unless its handler asks for `verified_peer` again.
     """
 
     def __init__(self, source: IdentitySource, rules: Mapping[str, Collection[str]]) -> None:
@@ -90,6 +100,7 @@ class Authorizer(grpc.aio.ServerInterceptor):  # type: ignore[misc, type-arg, un
     async def _admit(self, method: str, context: Any) -> None:
         try:
             _caller.set(self._verify(method, context))
+            _verify_anew.set(partial(self._verify, method, context))
         except SwarmLabError as refusal:
             log.warning(
                 "refused a call",

@@ -88,6 +88,16 @@ class RotatingChannel(grpc.aio.Channel):
         self._current: _Line | None = None
         self._retired: set[_Line] = set()
         self._move_at: float | None = None
+        self._opened = 0
+
+    @property
+    def connection(self) -> int:
+        """The number of the connection that a call made now would take; raises as such a call does.
+
+        A stream that was begun on an earlier one keeps that one, and its SVID, in use: who has it should begin anew.
+        """
+        self._line()
+        return self._opened
 
     def _line(self) -> _Line:
         """The connection for a new call."""
@@ -104,6 +114,7 @@ class RotatingChannel(grpc.aio.Channel):
     def _open(self) -> _Line:
         # Read first: should the source rotate in between, the line is moved once more than needed, not once less.
         generation, expires = self._source.generation, self._source.svid().expires
+        self._opened += 1
         return _Line(self._opener(), generation, expires)
 
     def _is_time(self, line: _Line) -> bool:

@@ -195,13 +195,15 @@ class Ledger:
             arguments += [(*head, c.done, *numbers(c)), signature_bytes(signed.signature)]
         return await self._send("Rounds", "report", *arguments)
 
-    async def view(self, training: str) -> LedgerView:
+    async def view(self, training: str, wait_s: float = 0.0) -> LedgerView:
         """The training as the ledger shows it now; reads what is new since the last call.
+
+        With `wait_s` it waits so long for a block that it has not seen; whatever that holds, it then returns.
 
         It never goes back: from an SN that lags, the view known before is given again with its old `read_at`. Raises
         `LedgerForked` when a round that was final is another one, or is not covered by its votes.
         """
-        return await self._watch(training).view(self._sender.confirm_s)
+        return await self._watch(training).view(self._sender.confirm_s, wait_s)
 
     async def committed(self, training: str) -> list[CommittedRound]:
         """All committed rounds with certificate and transaction, oldest first."""

@@ -40,6 +40,8 @@ MISSES = 3
 ALIVE_S = 5.0
 JOIN_LIMIT_S = 600.0
 _RETRY_S = 0.3
+_ANSWER_S = 3.0  # on top of what a call may wait for a block
+_LEAST_S = 0.04  # between two looks at an SN that answers at once although nothing is new
 
 OnWait = Callable[[str], None]
 
@@ -114,13 +116,23 @@ class NetworkTransport:
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
         """See `Transport`."""
-        request = network_pb2.RpcRequest(
-            calls=[network_pb2.RpcCall(method=method, params=json.dumps(params)) for method, params in calls]
-        )
-        reply = await self._link.call("Rpc", request)
-        if len(reply.answers) != len(calls):
-            raise LedgerUnreachable(f"{self._link.current} answered {len(reply.answers)} of {len(calls)} calls")
-        return [_answer(a) for a in reply.answers]
+        return (await self._ask(network_pb2.RpcRequest(calls=_calls(calls)), CALL_LIMIT_S))[1]
+
+    async def batch_past(self, height: int, limit_s: float, calls: Sequence[Call]) -> tuple[int, list[Any]]:
+        """See `Transport`; the SN waits, and answers when the block is there."""
+        wait_s = limit_s if height >= 0 else 0.0
+        began = time.monotonic()
+        request = network_pb2.RpcRequest(calls=_calls(calls), after=max(height, 0), wait_s=wait_s)
+        reached, answers = await self._ask(request, wait_s + _ANSWER_S)
+        if wait_s and reached <= height and time.monotonic() - began < _LEAST_S:
+            await asyncio.sleep(_LEAST_S)
+        return reached, answers
+
+    async def _ask(self, request: network_pb2.RpcRequest, limit_s: float) -> tuple[int, list[Any]]:
+        reply = await self._link.call("Rpc", request, limit_s)
+        if len(reply.answers) != len(request.calls):
+            raise LedgerUnreachable(f"{self._link.current} answered {len(reply.answers)} of {len(request.calls)} calls")
+        return reply.height, [_answer(a) for a in reply.answers]
 
     async def close(self) -> None:
         """See `Transport`."""
@@ -262,6 +274,10 @@ async def _enrol(
     check_version(reply.protocol, reply.package, reply.by)
     log.info("registered", extra={"sn": reply.by, "account": key.address})
     return Ledger(NetworkTransport(link, owned), contracts, key), request
+
+
+def _calls(calls: Sequence[Call]) -> list[network_pb2.RpcCall]:
+    return [network_pb2.RpcCall(method=method, params=json.dumps(params)) for method, params in calls]
 
 
 def _answer(answer: network_pb2.RpcAnswer) -> Any:

@@ -19,6 +19,7 @@ from swarm_lab.ledger.transport import Call, RpcError, Transport
 log = logging.getLogger(__name__)
 
 POLL_S = 0.25
+MOST_WAITING = 1024
 SEND = "eth_sendRawTransaction"
 _BLOCKS_AT_ONCE = 64
 
@@ -42,6 +43,10 @@ class Relay:
         """Number and hash of the last block whose transactions are in the journal."""
         self._doubtful = True
         """Whether the connection broke since the last look: two young chains may look alike."""
+        self._head = -1
+        """The highest block that is known, whether it is in the journal yet or not."""
+        self._moved = asyncio.Event()
+        self._waiting = 0
         self.state: RelayState = "unreachable"
 
     @property
@@ -63,6 +68,26 @@ class Relay:
             self._wake.set()
         return answers
 
+    async def batch_past(self, height: int, limit_s: float, calls: Sequence[Call]) -> tuple[int, list[Any]]:
+        """See `Transport`; raises `LedgerUnreachable` also when too many wait already."""
+        if self._waiting >= MOST_WAITING:
+            raise LedgerUnreachable(f"{MOST_WAITING} callers wait for the next block already")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(limit_s):
+                while self._head <= height and self.state == "ready" and not self._doubtful:
+                    await self._moved.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting -= 1
+        reached = self._head  # before the calls: they see this block, and maybe later ones
+        return reached, await self.batch(calls)
+
+    def look(self) -> None:
+        """There may be a new block: look now, not at the next poll."""
+        self._wake.set()
+
     async def close(self) -> None:
         """Close the connection to the chain."""
         await self._chain.close()
@@ -77,6 +102,7 @@ class Relay:
                 if self.state != "unreachable":
                     log.warning("the chain is away", extra={"reason": error.message})
                 self.state, self._doubtful = "unreachable", True
+                self._tell()
             if self.state != told:
                 told = self.state
                 on_change(told)
@@ -89,18 +115,21 @@ class Relay:
 
     async def catch_up(self) -> None:
         """Journal the blocks since the last call; replay first where the chain is a new one. Sets `state`."""
-        if self._doubtful or not await self._same_chain():
-            self.state = "replaying"
+        if self._doubtful or not await self._journal_blocks():
+            self.state, self._head = "replaying", -1
+            self._tell()
             sent = await replay(self._chain, self._journal.mined, self._journal.relayed)
             self._seen, self._doubtful = None, False
             if sent:
                 log.info("replayed the journal", extra={"transactions": sent})
-        await self._journal_blocks()
+            await self._journal_blocks()
         self.state = "ready"
 
-    async def _same_chain(self) -> bool:
-        (block,) = await self._chain.batch([self._last_seen()])
-        return self._is_last_seen(block)
+    def _tell(self, head: int | None = None) -> None:
+        """Wake who waits: there is a new block, or the chain is not what it was."""
+        self._head = self._head if head is None else max(head, self._head)
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     def _last_seen(self) -> Call:
         return "eth_getBlockByNumber", [hex(self._seen[0]) if self._seen else "0x0", False]
@@ -120,6 +149,7 @@ class Relay:
         if not isinstance(block, dict) or block.get("hash") != seen[1]:
             self._doubtful = True
             self._wake.set()
+            self._tell()
             raise LedgerUnreachable("the chain was started again; the SN is about to replay its journal")
         return answers
 
@@ -140,20 +170,31 @@ class Relay:
             if not isinstance(found, dict):
                 await self._write(partial(self._journal.add_refused, tx))
 
-    async def _journal_blocks(self) -> None:
-        (head,) = await self._chain.batch([("eth_blockNumber", [])])
+    async def _journal_blocks(self) -> bool:
+        """Journal what is new; False, and nothing is done, where the last block seen is not in the chain any more."""
+        first = self._seen[0] + 1 if self._seen else 0
+        next_block = ("eth_getBlockByNumber", [hex(first), True])
+        block, head, following = await self._chain.batch([self._last_seen(), ("eth_blockNumber", []), next_block])
+        if not self._is_last_seen(block):
+            return False
         if isinstance(head, RpcError):
             raise LedgerUnreachable(f"the chain does not tell its height: {head.message}")
-        first, last = (self._seen[0] + 1 if self._seen else 0), int(head, 16)
+        last = int(head, 16)
+        if first <= last and isinstance(following, dict):  # as a rule it is one block that is new
+            await self._take([following])
+            first += 1
         for start in range(first, last + 1, _BLOCKS_AT_ONCE):
             numbers = range(start, min(start + _BLOCKS_AT_ONCE, last + 1))
             blocks = await self._chain.batch([("eth_getBlockByNumber", [hex(n), True]) for n in numbers])
             await self._take(blocks)
+        return True
 
     async def _take(self, blocks: Sequence[Any]) -> None:
         for block in blocks:
             if not isinstance(block, dict):
                 return  # the chain was started again in between; the next look finds out
+            # At once: that it is in the chain does not depend on this journal, which the disk delays.
+            self._tell(int(block["number"], 16))
             entries = [Entry(t["hash"], raw_of(t)) for t in block["transactions"]]
             if entries:
                 await self._write(partial(self._journal.add_mined, entries))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import rlp  # type: ignore[import-untyped]
@@ -15,13 +16,14 @@ from swarm_lab.ledger.abi import failure_of
 from swarm_lab.ledger.records import Receipt
 from swarm_lab.ledger.refusals import refusal
 from swarm_lab.ledger.signing import LedgerKey
-from swarm_lab.ledger.transport import RpcError, Transport
+from swarm_lab.ledger.transport import Call, RpcError, Transport
 
 log = logging.getLogger(__name__)
 
 GAS = 6_000_000
 TX_LIMIT_S = 30.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.003, 0.5
+_FIRST_WAIT_S = 0.05
 # How clients of this family (anvil, geth, Besu) say that they have this very transaction.
 _KNOWN = ("already known", "already imported", "known transaction")
 # The account's next number is another one: another sender, or a chain that was started again.
@@ -66,61 +68,72 @@ class Sender:
         `LedgerUnreachable` and `TransactionNotMined` when the limit is over; the transaction may come later then.
         """
         deadline = time.monotonic() + self._limit_s
-        await self._simulate(to, data, deadline)
         async with self._lock:
             began = time.monotonic()
-            tx = await self._deliver(to, data, gas, deadline)
-        receipt = await self._receipt(tx, deadline)
+            height, (outcome, count) = await self._ask([self._call(to, data), self._count()], deadline)
+            _must_succeed(outcome)
+            tx = await self._deliver(to, data, gas, count, deadline)
+        receipt = await self._receipt(tx, height, deadline)
         took = time.monotonic() - began
         self.confirm_s = took if self.confirm_s is None else 0.8 * self.confirm_s + 0.2 * took
         if receipt["status"] != "0x1":
-            await self._simulate(to, data, deadline)  # says why, as a rule: somebody was faster
+            _, (outcome,) = await self._ask([self._call(to, data)], deadline)
+            _must_succeed(outcome)  # says why, as a rule: somebody was faster
             raise refusal(None, f"transaction {tx} was reverted")
         return Receipt(tx, int(receipt["blockNumber"], 16), int(receipt["gasUsed"], 16))
 
-    async def _simulate(self, to: str, data: str, deadline: float) -> None:
-        call = {"from": self.account, "data": data, **({"to": to} if to else {})}
-        answer = await self._ask("eth_call", [call, "latest"], deadline)
-        if isinstance(answer, RpcError):
-            raise refusal(failure_of(answer.data), answer.message)
+    def _call(self, to: str, data: str) -> Call:
+        return "eth_call", [{"from": self.account, "data": data, **({"to": to} if to else {})}, "latest"]
 
-    async def _deliver(self, to: str, data: str, gas: int, deadline: float) -> str:
-        """Hand the signed transaction in, with the account's next number; returns its hash."""
+    def _count(self) -> Call:
+        return "eth_getTransactionCount", [self.account, "pending"]
+
+    async def _deliver(self, to: str, data: str, gas: int, count: Any, deadline: float) -> str:
+        """Hand the signed transaction in, with the account's next number `count`; returns its hash."""
         while True:
-            count = await self._ask("eth_getTransactionCount", [self.account, "pending"], deadline)
             if isinstance(count, RpcError):
                 raise LedgerUnreachable(f"the ledger does not tell the next nonce: {count.message}")
             raw = sign_transaction(self._key, self._chain_id, int(count, 16), to, data, gas)
             tx = transaction_hash(raw)
-            answer = await self._ask("eth_sendRawTransaction", ["0x" + raw.hex()], deadline)
+            _, (answer,) = await self._ask([("eth_sendRawTransaction", ["0x" + raw.hex()])], deadline)
             if not isinstance(answer, RpcError) or any(word in answer.message.lower() for word in _KNOWN):
                 return tx
             if not any(word in answer.message.lower() for word in _STALE_NONCE):
                 raise refusal(failure_of(answer.data), answer.message)
             # An answer that got lost makes the second delivery "too low": then it is in already.
-            if isinstance(await self._ask("eth_getTransactionByHash", [tx], deadline), dict):
+            _, (found,) = await self._ask([("eth_getTransactionByHash", [tx])], deadline)
+            if isinstance(found, dict):
                 return tx
             log.info("nonce %d is taken, signing anew", int(count, 16), extra={"reason": answer.message})
             await _pause(_FIRST_PAUSE_S, deadline, TransactionNotMined(f"no free nonce for {self.account} in time"))
+            _, (count,) = await self._ask([self._count()], deadline)
 
-    async def _receipt(self, tx: str, deadline: float) -> dict[str, Any]:
-        pause = _FIRST_PAUSE_S
+    async def _receipt(self, tx: str, height: int, deadline: float) -> dict[str, Any]:
+        """Its receipt, looked for whenever the chain is higher than before; `height`: that from before its delivery."""
+        wait_s = _FIRST_WAIT_S
         while True:
-            answer = await self._ask("eth_getTransactionReceipt", [tx], deadline)
+            height, (answer,) = await self._ask([("eth_getTransactionReceipt", [tx])], deadline, height, wait_s)
             if isinstance(answer, dict):
                 return answer
-            await _pause(
-                pause, deadline, TransactionNotMined(f"transaction {tx} is in no block after {self._limit_s:g} s")
-            )
-            pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+            late = TransactionNotMined(f"transaction {tx} is in no block after {self._limit_s:g} s")
+            await _pause(_FIRST_PAUSE_S, deadline, late)
+            wait_s = min(wait_s * 1.5, _LONGEST_PAUSE_S)
 
-    async def _ask(self, method: str, params: list[Any], deadline: float) -> Any:
-        """One call, repeated while nobody answers: delivering the same bytes twice does no harm."""
+    async def _ask(
+        self, calls: Sequence[Call], deadline: float, height: int = -1, wait_s: float = 0.0
+    ) -> tuple[int, list[Any]]:
+        """`Transport.batch_past`, repeated while nobody answers: delivering the same bytes twice does no harm."""
         while True:
             try:
-                return (await self._transport.batch([(method, params)]))[0]
+                return await self._transport.batch_past(height, wait_s, calls)
             except LedgerUnreachable as error:
                 await _pause(_LONGEST_PAUSE_S, deadline, error)
+
+
+def _must_succeed(outcome: Any) -> None:
+    """Raise the refusal that a simulated call ended with."""
+    if isinstance(outcome, RpcError):
+        raise refusal(failure_of(outcome.data), outcome.message)
 
 
 async def _pause(seconds: float, deadline: float, late: SwarmLabError) -> None:

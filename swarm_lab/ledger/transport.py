@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ Call = tuple[str, list[Any]]
 
 CALL_LIMIT_S = 10.0
 _CONNECTIONS = 4
+_POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,13 @@ class Transport(Protocol):
         """The answers in the order of the calls, an `RpcError` for each that failed.
 
         Raises `LedgerUnreachable` when nobody answered within the transport's limit.
+        """
+        ...
+
+    async def batch_past(self, height: int, limit_s: float, calls: Sequence[Call]) -> tuple[int, list[Any]]:
+        """`batch` once the chain is higher than `height`, or after `limit_s` seconds.
+
+        Returns as well a height that the answers cover at least: who gives it the next time misses no block.
         """
         ...
 
@@ -99,6 +108,16 @@ class HttpTransport:
             return decode_batch(body, len(calls))
         except ValueError as error:
             raise LedgerUnreachable(f"what answers at {self.url} is no chain: {error}") from error
+
+    async def batch_past(self, height: int, limit_s: float, calls: Sequence[Call]) -> tuple[int, list[Any]]:
+        """See `Transport`; by polling, as HTTP has nothing better."""
+        deadline = time.monotonic() + limit_s
+        while True:
+            (head,) = await self.batch([("eth_blockNumber", [])])
+            reached = -1 if isinstance(head, RpcError) else int(head, 16)
+            if reached > height or time.monotonic() >= deadline:
+                return reached, await self.batch(calls)
+            await asyncio.sleep(_POLL_S)
 
     async def close(self) -> None:
         """See `Transport`."""

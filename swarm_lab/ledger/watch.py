@@ -12,7 +12,7 @@ from swarm_lab.ledger.abi import load
 from swarm_lab.ledger.history import History
 from swarm_lab.ledger.records import CommittedRound
 from swarm_lab.ledger.signing import Domain
-from swarm_lab.ledger.transport import RpcError, Transport
+from swarm_lab.ledger.transport import Call, RpcError, Transport
 from swarm_lab.rounds.events import EMPTY_VIEW, LedgerView
 
 
@@ -26,6 +26,8 @@ class Watch:
         self._depth = depth
         self._clock = clock
         self._lock = asyncio.Lock()
+        self._height = -1
+        """What the last answer covered: what is above it is waited for."""
         self._history = History(domain)
         self._tip: tuple[int, str] | None = None
         """Number and hash of the block of the last final entry: what is after it is new."""
@@ -38,45 +40,61 @@ class Watch:
         """Committed rounds as of the last `view`."""
         return list(self._history.rounds)
 
-    async def view(self, block_seconds: float | None) -> LedgerView:
-        """Read what is new; raises `LedgerUnreachable` and `LedgerForked`."""
-        async with self._lock:
-            began = self._clock()
-            logs, head, same_chain = await self._fetch(self._tip)
-            changed = self._take(self._history, logs, head) if same_chain else await self._reread()
-            if changed is None:
-                return self._view  # an SN that lags: what was final stays so, and is as old as it was
-            block_s = self._view.block_seconds if block_seconds is None else block_seconds
-            if changed or not self._read:
-                self._view = self._history.view(self._pending, began, block_s)
-                self._read = True
-            else:
-                self._view = replace(self._view, read_at=began, block_seconds=block_s)
-            return self._view
+    async def view(self, block_seconds: float | None, wait_s: float = 0.0) -> LedgerView:
+        """Read what is new, once there is a new block or after `wait_s` seconds.
 
-    async def _fetch(self, tip: tuple[int, str] | None) -> tuple[list[Mapping[str, Any]], int, bool]:
-        """Log entries after `tip`, the chain's height, and whether `tip` is still in it."""
+        Raises `LedgerUnreachable` and `LedgerForked`. Several may read at the same time, and one wait long.
+        """
+        while True:
+            began, tip = self._clock(), self._tip
+            height, logs, head, same_chain = await self._fetch(tip, wait_s)
+            wait_s = 0.0
+            async with self._lock:
+                if self._tip == tip:
+                    self._height = height
+                    return await self._applied(logs, head, same_chain, began, block_seconds)
+            # Another reader was faster: what was read here begins at the wrong block.
+
+    async def _applied(
+        self, logs: list[Mapping[str, Any]], head: int, same_chain: bool, began: float, block_seconds: float | None
+    ) -> LedgerView:
+        changed = self._take(self._history, logs, head) if same_chain else await self._reread()
+        if changed is None:
+            return self._view  # an SN that lags: what was final stays so, and is as old as it was
+        block_s = self._view.block_seconds if block_seconds is None else block_seconds
+        if changed or not self._read:
+            self._view = self._history.view(self._pending, began, block_s)
+            self._read = True
+        else:
+            self._view = replace(self._view, read_at=began, block_seconds=block_s)
+        return self._view
+
+    async def _fetch(
+        self, tip: tuple[int, str] | None, wait_s: float
+    ) -> tuple[int, list[Mapping[str, Any]], int, bool]:
+        """A height that the answer covers, log entries after `tip`, the height, and whether `tip` is in the chain."""
         block = [hex(tip[0]) if tip else "0x0", False]
-        known, height = await self._transport.batch([("eth_getBlockByNumber", block), ("eth_blockNumber", [])])
-        if isinstance(height, RpcError):
-            raise LedgerUnreachable(f"the ledger does not tell its height: {height.message}")
-        head = int(height, 16)
-        if tip is not None and (not isinstance(known, dict) or known.get("hash") != tip[1]):
-            return [], head, False
-        if tip is not None and tip[0] >= head:
-            return [], head, True
-        # An entry of a block above the height told is left for the next time.
         query = {
             "address": self._domain.contract,
             "topics": [None, "0x" + self._key],
             "fromBlock": hex(tip[0] + 1) if tip else "0x0",
             "toBlock": "latest",
         }
+        look: Call = ("eth_getBlockByNumber", block)
         # The block once more: a chain that began anew in between would give its entries as new ones.
-        logs, again = await self._transport.batch([("eth_getLogs", [query]), ("eth_getBlockByNumber", block)])
+        calls: list[Call] = [look, ("eth_blockNumber", []), ("eth_getLogs", [query]), look]
+        covered, (known, height, logs, again) = await self._transport.batch_past(self._height, wait_s, calls)
+        if isinstance(height, RpcError):
+            raise LedgerUnreachable(f"the ledger does not tell its height: {height.message}")
+        head = int(height, 16)
+        if tip is not None and (not isinstance(known, dict) or known.get("hash") != tip[1]):
+            return covered, [], head, False
+        if isinstance(logs, RpcError) and tip is not None and tip[0] >= head:
+            return covered, [], head, True  # no block after it: some chains call that a mistake
         if isinstance(logs, RpcError) or again != known:
             raise LedgerUnreachable("the ledger does not give its log, or changed while it was read")
-        return logs, head, True
+        # An entry of a block above the height told is left for the next time.
+        return covered, logs, head, True
 
     def _take(self, history: History, logs: list[Mapping[str, Any]], head: int) -> bool:
         """Apply the final ones of `logs`; returns whether anything changed."""
@@ -93,7 +111,7 @@ class Watch:
 
     async def _reread(self) -> bool | None:
         """The chain began anew (replayed by the SNs) or another SN answers: read all; None if it is behind."""
-        logs, head, _ = await self._fetch(None)
+        _, logs, head, _ = await self._fetch(None, 0.0)
         fresh, before = History(self._domain), self._tip
         self._take(fresh, logs, head)
         if fresh.extends(self._history):

@@ -13,7 +13,7 @@ from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.ledger.roster import RosterNode
 from swarm_lab.protos import network_pb2
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 _CLASSES: dict[str, type[SwarmLabError]] = {
     kind.code: kind

@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 TICK_S = 0.1
 _HEARTBEAT_S = 0.5
 _SILENT_S = 3.0  # after which people are told that the ledger does not answer
-_CLOSE_S, _IDLE_S = 0.04, 0.5  # between two looks at the ledger, while it is waited for and else
+_FOLLOW_S = 1.0  # how long one look waits for the next block
+_CLOSE_S, _IDLE_S = 0.04, 0.5  # between two tries while it does not answer, when it is waited for and else
 
 SendTo = Callable[[NodeId, Message, "tuple[Digest, Buffer] | None"], Awaitable[None]]
 
@@ -35,8 +36,8 @@ SendTo = Callable[[NodeId, Message, "tuple[Digest, Buffer] | None"], Awaitable[N
 class TrainingLedger(Protocol):
     """The ledger of one training as the machine uses it; each call returns once the transaction is included."""
 
-    async def view(self) -> e.LedgerView:
-        """The newest final state."""
+    async def view(self, wait_s: float = 0.0) -> e.LedgerView:
+        """The newest final state, after waiting for a new block, `wait_s` seconds at most."""
         ...
 
     async def announce(self, nonce: str) -> None:
@@ -219,16 +220,17 @@ class Driver:
                 await asyncio.sleep(1.0)
 
     async def _watch_ledger(self) -> None:
-        """Read the ledger again and again, closely while something depends on it."""
+        """Read the ledger whenever it has a new block."""
         while True:
             try:
-                view = await self._ledger.view()
+                view = await self._ledger.view(_FOLLOW_S)
             except SwarmLabError as error:
                 self._ledger_answers(error.message)
             else:
                 self._answered = self._clock()
                 self._ledger_answers()
                 self._see(view)
+                continue
             self._ledger_moved.clear()
             self._watching_closely = self._awaits_ledger()
             try:

@@ -11,9 +11,11 @@ import grpc
 import grpc.aio
 
 from swarm_lab import __version__
+from swarm_lab.errors import SwarmLabError
 from swarm_lab.facts import metrics
-from swarm_lab.identity.credentials import current_peer
+from swarm_lab.identity.authorizer import current_peer, verified_peer
 from swarm_lab.identity.ids import SpiffeId
+from swarm_lab.nodes.links import limit_s
 from swarm_lab.nodes.transport import PROTOCOL
 from swarm_lab.protos import peer_pb2, peer_pb2_grpc
 from swarm_lab.rounds import codec
@@ -47,6 +49,14 @@ class Recipient(Protocol):
         ...
 
 
+class _Refused(Exception):
+    """A message is not taken: a status, and the rule in words."""
+
+    def __init__(self, code: grpc.StatusCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
 class Inbox(peer_pb2_grpc.PeerServicer):
     """The service `Peer`. A refusal names the rule; the sender's connection stays, its message goes."""
 
@@ -57,37 +67,54 @@ class Inbox(peer_pb2_grpc.PeerServicer):
         self,
         request_iterator: AsyncIterator[peer_pb2.Frame],
         context: grpc.aio.ServicerContext[peer_pb2.Frame, peer_pb2.Ack],
-    ) -> peer_pb2.Ack:
-        """One message and its payload."""
-        peer = current_peer()
-        frame = await anext(aiter(request_iterator), None)
-        if frame is None or frame.WhichOneof("content") != "head":
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a message begins with its head")
+    ) -> AsyncIterator[peer_pb2.Ack]:
+        """Messages and their payloads, one after the other."""
+        frames = aiter(request_iterator)
+        async for frame in frames:
+            refusal = ""
+            try:
+                async with asyncio.timeout(limit_s(frame.head.payload_bytes)):
+                    await self._take(frame, frames)
+            except TimeoutError:
+                await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the payload came too slowly")
+            except _Refused as error:
+                # A training that is not here, or not yet, says nothing against its sender. Otherwise, and where the
+                # rest of a payload may follow that nobody wants, the stream ends.
+                if frame.head.payload_bytes or error.code is not grpc.StatusCode.NOT_FOUND:
+                    await context.abort(error.code, str(error))
+                refusal = str(error)
+            yield peer_pb2.Ack(protocol=PROTOCOL, package=__version__, refusal=refusal)
+
+    async def _take(self, frame: peer_pb2.Frame, frames: AsyncIterator[peer_pb2.Frame]) -> None:
+        """One message, whose first frame has come; raises `_Refused`."""
+        try:
+            peer = verified_peer()  # each time: its SVID may have expired since the stream began
+        except SwarmLabError as error:
+            raise _Refused(grpc.StatusCode.PERMISSION_DENIED, f"{error.code}: {error.message}") from error
+        if frame.WhichOneof("content") != "head":
+            raise _Refused(grpc.StatusCode.INVALID_ARGUMENT, "a message begins with its head")
         head = frame.head
         if head.protocol != PROTOCOL:
-            await context.abort(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"{peer.node} speaks round protocol {head.protocol} (swarm-lab {head.package[:32]}), "
-                f"this node {PROTOCOL} (swarm-lab {__version__})",
-            )
+            text = f"{peer.node} speaks round protocol {head.protocol} (swarm-lab {head.package[:32]}), "
+            text += f"this node {PROTOCOL} (swarm-lab {__version__})"
+            raise _Refused(grpc.StatusCode.FAILED_PRECONDITION, text)
         recipient = self._find(head.training)
         if recipient is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"this node does not run training {head.training[:64]}")
+            raise _Refused(grpc.StatusCode.NOT_FOUND, f"this node does not run training {head.training[:64]}")
         sender = recipient.member(peer)
         if sender is None:
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{peer} is not a member of {head.training}")
+            raise _Refused(grpc.StatusCode.PERMISSION_DENIED, f"{peer} is not a member of {head.training[:64]}")
         try:
             message = codec.decode(head.kind, head.body)
-            payload = await _payload(head, request_iterator, recipient.layout)
+            payload = await _payload(head, frames, recipient.layout)
         except codec.BadMessage as error:
             recipient.refuse(sender, str(error))
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise _Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
         if payload is _NOT_YET:
             # No rule is broken: this node's program has not said what its model looks like.
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "this node has no model yet")
+            raise _Refused(grpc.StatusCode.FAILED_PRECONDITION, "this node has no model yet")
         metrics.received_bytes.labels(peer.node).inc(len(head.body) + head.payload_bytes)
         recipient.receive(sender, head.instance[:64], message, payload)
-        return peer_pb2.Ack(protocol=PROTOCOL, package=__version__)
 
     async def Describe(self, request: peer_pb2.DescribeRequest, context: _DescribeContext) -> peer_pb2.DescribeReply:
         """The layout of this node's model in a training."""
@@ -115,14 +142,13 @@ async def _payload(
         raise codec.BadMessage(f"a model of {head.payload_bytes} bytes; ours has {layout.nbytes}: another model")
     buffer = bytearray(layout.nbytes)
     position = 0
-    async for frame in frames:
-        chunk = frame.chunk
+    while position < len(buffer):
+        frame = await anext(frames, None)
+        chunk = frame.chunk if frame is not None else b""
         if not chunk or len(chunk) > _MAX_CHUNK or position + len(chunk) > len(buffer):
-            raise codec.BadMessage("the payload is longer than its head says, or cut into impossible pieces")
+            raise codec.BadMessage("the payload is not as long as its head says, or cut into impossible pieces")
         buffer[position : position + len(chunk)] = chunk
         position += len(chunk)
-    if position != len(buffer):
-        raise codec.BadMessage(f"{position} of {len(buffer)} bytes of the model came")
     await asyncio.to_thread(_check_model, layout, buffer, head.payload_root)
     return head.payload_root, buffer
 

@@ -41,6 +41,7 @@ RULES = {"/swarm.v1.Peer/": {"sl"}, "/swarm.v1.Control/": {"swci"}}
 _SEATS_S = 300.0  # a cold disk may take a minute or two to import a framework
 _IDENTITY_S = 600.0
 _TELL_S = 2.0
+_STOP_S = 0.2  # peers' streams stay open until then; what is on its way is sent again, to whoever comes next
 
 
 def main(config: NodeConfig) -> None:
@@ -110,7 +111,7 @@ async def _serve_trainings(
     peer_pb2_grpc.add_ControlServicer_to_server(Control(config.name, stage, learner), server)  # type: ignore[no-untyped-call]
     server.add_secure_port(config.address, server_credentials(source))
     await server.start()
-    stack.push_async_callback(server.stop, 1.0)
+    stack.push_async_callback(server.stop, _STOP_S)
     if seats is not None:
         state.update("waiting", f"waiting for the seat to import {config.framework}")
         await seats.ready(_SEATS_S)

@@ -15,9 +15,9 @@ class LedgerPort:
         self._ledger = ledger
         self._training = training
 
-    async def view(self) -> LedgerView:
+    async def view(self, wait_s: float = 0.0) -> LedgerView:
         """See `driver.TrainingLedger`."""
-        view = await self._ledger.view(self._training)
+        view = await self._ledger.view(self._training, wait_s)
         metrics.ledger_read_time.set_to_current_time()
         return view
 

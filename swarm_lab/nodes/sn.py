@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 IDENTITY_LIMIT_S = 600.0
 SHARE_S = 0.5
 _SHARE_LIMIT_S = 2.0
+_BLOCK_WAIT_S = 2.0
 _STOP_S = 1.0
 
 _MESSAGES: dict[RelayState, str] = {
@@ -126,29 +127,53 @@ async def serve(node: SnNode, ledger: Ledger) -> None:
     node.serving = True
     node.on_chain(node.relay.state)
     log.info("serves the SN API", extra={"address": config.address, "account": node.key.address})
-    sharing = asyncio.create_task(_share_roster(node), name="roster")
+    tasks = [asyncio.create_task(_share_roster(node), name="roster")]
+    tasks += [asyncio.create_task(_hear_of_blocks(node, one), name=f"blocks-{one}") for one in _others(node)]
     try:
         await asyncio.Event().wait()
     finally:
-        await _cancel(sharing)
+        for task in tasks:
+            await _cancel(task)
         await server.stop(_STOP_S)
 
 
 async def _share_roster(node: SnNode) -> None:
     """Ask the other SNs whom they know, again and again."""
-    others = {name: address for name, address in node.config.network.items() if name != node.config.name}
-    stubs: dict[str, Any] = {
-        name: network_pb2_grpc.NetworkStub(node.dialer.channel(address, node.config.peer_id("sn", name)))  # type: ignore[no-untyped-call]
-        for name, address in others.items()
-    }
+    stubs = [_stub(node, name) for name in _others(node)]
     request = network_pb2.RosterRequest(protocol=PROTOCOL)
     while stubs:
-        for stub in stubs.values():
+        for stub in stubs:
             try:
                 node.roster.merge(roster_from_wire(await stub.Roster(request, timeout=_SHARE_LIMIT_S)))
             except (grpc.aio.AioRpcError, SwarmLabError, ValueError):
                 continue  # it is down, or not up yet: its nodes come back with it or register elsewhere
         await asyncio.sleep(SHARE_S)
+
+
+async def _hear_of_blocks(node: SnNode, other: str) -> None:
+    """Look at the chain as soon as another SN has a new block: it may have sent the transaction itself."""
+    stub, height = _stub(node, other), 0
+    while True:
+        try:
+            request = network_pb2.RpcRequest(after=height, wait_s=_BLOCK_WAIT_S)
+            reply = await stub.Rpc(request, timeout=_BLOCK_WAIT_S + _SHARE_LIMIT_S)
+        except grpc.aio.AioRpcError:
+            await asyncio.sleep(SHARE_S)  # it is down, or not up yet; the chain is polled besides
+            continue
+        if reply.height > node.relay.height:
+            node.relay.look()
+        if reply.height == height:
+            await asyncio.sleep(SHARE_S / 10)  # nothing new, and it may have answered at once
+        height = reply.height
+
+
+def _others(node: SnNode) -> list[str]:
+    return [name for name in node.config.network if name != node.config.name]
+
+
+def _stub(node: SnNode, name: str) -> Any:
+    channel = node.dialer.channel(node.config.network[name], node.config.peer_id("sn", name))
+    return network_pb2_grpc.NetworkStub(channel)  # type: ignore[no-untyped-call]
 
 
 async def _lease(node: SnNode) -> LicenseLease | None:

@@ -44,6 +44,7 @@ METHODS = frozenset(
 )
 MOST_CALLS = 64
 MOST_BYTES = 1 << 20
+MOST_WAIT_S = 10.0
 
 
 class NetworkService(network_pb2_grpc.NetworkServicer):
@@ -93,10 +94,10 @@ class NetworkService(network_pb2_grpc.NetworkServicer):
             log.warning("refused a call", extra={"event": "refused", "reason": str(error), "peer": str(current_peer())})
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         try:
-            answers = await self._relay.batch(calls)
+            height, answers = await self._relay.batch_past(request.after, _wait_s(request), calls)
         except LedgerUnreachable as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, error.message)
-        return network_pb2.RpcReply(answers=[_answer(answer) for answer in answers])
+        return network_pb2.RpcReply(answers=[_answer(answer) for answer in answers], height=max(height, 0))
 
     async def Health(self, request: network_pb2.HealthRequest, context: Any) -> network_pb2.HealthReply:
         """Whether the chain is there."""
@@ -141,6 +142,10 @@ def _calls(request: network_pb2.RpcRequest) -> list[Call]:
             _check_raw(params)
         calls.append((call.method, params))
     return calls
+
+
+def _wait_s(request: network_pb2.RpcRequest) -> float:
+    return min(request.wait_s, MOST_WAIT_S) if request.wait_s > 0 else 0.0  # NaN is not above 0 either
 
 
 def _check_raw(params: list[Any]) -> None:

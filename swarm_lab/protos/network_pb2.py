@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eswarm_lab/protos/network.proto\x12\x08swarm.v1\"w\n\x0fRegisterRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\r\n\x05proof\x18\x04 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x10\n\x08platform\x18\x06 \x01(\t\">\n\rRegisterReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\"!\n\rRosterRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\"2\n\x0bRosterReply\x12#\n\x05nodes\x18\x01 \x03(\x0b\x32\x14.swarm.v1.RosterNode\"b\n\nRosterNode\x12\x11\n\tspiffe_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x10\n\x08platform\x18\x04 \x01(\t\x12\r\n\x05\x61ge_s\x18\x05 \x01(\x01\"5\n\x10\x43ontractsRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\"\x8b\x01\n\x0e\x43ontractsReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\x10\n\x08\x63hain_id\x18\x03 \x01(\x04\x12\x11\n\tenrolment\x18\x04 \x01(\t\x12\x11\n\ttrainings\x18\x05 \x01(\t\x12\x0e\n\x06rounds\x18\x06 \x01(\t\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\".\n\nRpcRequest\x12 \n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x11.swarm.v1.RpcCall\")\n\x07RpcCall\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0e\n\x06params\x18\x02 \x01(\t\"0\n\x08RpcReply\x12$\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x13.swarm.v1.RpcAnswer\"N\n\tRpcAnswer\x12\x10\n\x06result\x18\x01 \x01(\tH\x00\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x14.swarm.v1.RpcFailureH\x00\x42\x08\n\x06\x61nswer\"9\n\nRpcFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x12\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\t\"\x0f\n\rHealthRequest\"O\n\x0bHealthReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06height\x18\x04 \x01(\x04\x32\xb1\x02\n\x07Network\x12>\n\x08Register\x12\x19.swarm.v1.RegisterRequest\x1a\x17.swarm.v1.RegisterReply\x12\x38\n\x06Roster\x12\x17.swarm.v1.RosterRequest\x1a\x15.swarm.v1.RosterReply\x12\x41\n\tContracts\x12\x1a.swarm.v1.ContractsRequest\x1a\x18.swarm.v1.ContractsReply\x12/\n\x03Rpc\x12\x14.swarm.v1.RpcRequest\x1a\x12.swarm.v1.RpcReply\x12\x38\n\x06Health\x12\x17.swarm.v1.HealthRequest\x1a\x15.swarm.v1.HealthReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eswarm_lab/protos/network.proto\x12\x08swarm.v1\"w\n\x0fRegisterRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\r\n\x05proof\x18\x04 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x10\n\x08platform\x18\x06 \x01(\t\">\n\rRegisterReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\"!\n\rRosterRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\"2\n\x0bRosterReply\x12#\n\x05nodes\x18\x01 \x03(\x0b\x32\x14.swarm.v1.RosterNode\"b\n\nRosterNode\x12\x11\n\tspiffe_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x10\n\x08platform\x18\x04 \x01(\t\x12\r\n\x05\x61ge_s\x18\x05 \x01(\x01\"5\n\x10\x43ontractsRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\"\x8b\x01\n\x0e\x43ontractsReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\x10\n\x08\x63hain_id\x18\x03 \x01(\x04\x12\x11\n\tenrolment\x18\x04 \x01(\t\x12\x11\n\ttrainings\x18\x05 \x01(\t\x12\x0e\n\x06rounds\x18\x06 \x01(\t\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\"M\n\nRpcRequest\x12 \n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x11.swarm.v1.RpcCall\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x04\x12\x0e\n\x06wait_s\x18\x03 \x01(\x01\")\n\x07RpcCall\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0e\n\x06params\x18\x02 \x01(\t\"@\n\x08RpcReply\x12$\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x13.swarm.v1.RpcAnswer\x12\x0e\n\x06height\x18\x02 \x01(\x04\"N\n\tRpcAnswer\x12\x10\n\x06result\x18\x01 \x01(\tH\x00\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x14.swarm.v1.RpcFailureH\x00\x42\x08\n\x06\x61nswer\"9\n\nRpcFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x12\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\t\"\x0f\n\rHealthRequest\"O\n\x0bHealthReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06height\x18\x04 \x01(\x04\x32\xb1\x02\n\x07Network\x12>\n\x08Register\x12\x19.swarm.v1.RegisterRequest\x1a\x17.swarm.v1.RegisterReply\x12\x38\n\x06Roster\x12\x17.swarm.v1.RosterRequest\x1a\x15.swarm.v1.RosterReply\x12\x41\n\tContracts\x12\x1a.swarm.v1.ContractsRequest\x1a\x18.swarm.v1.ContractsReply\x12/\n\x03Rpc\x12\x14.swarm.v1.RpcRequest\x1a\x12.swarm.v1.RpcReply\x12\x38\n\x06Health\x12\x17.swarm.v1.HealthRequest\x1a\x15.swarm.v1.HealthReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,19 +46,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTRACTSREPLY']._serialized_start=472
   _globals['_CONTRACTSREPLY']._serialized_end=611
   _globals['_RPCREQUEST']._serialized_start=613
-  _globals['_RPCREQUEST']._serialized_end=659
-  _globals['_RPCCALL']._serialized_start=661
-  _globals['_RPCCALL']._serialized_end=702
-  _globals['_RPCREPLY']._serialized_start=704
-  _globals['_RPCREPLY']._serialized_end=752
-  _globals['_RPCANSWER']._serialized_start=754
-  _globals['_RPCANSWER']._serialized_end=832
-  _globals['_RPCFAILURE']._serialized_start=834
-  _globals['_RPCFAILURE']._serialized_end=891
-  _globals['_HEALTHREQUEST']._serialized_start=893
-  _globals['_HEALTHREQUEST']._serialized_end=908
-  _globals['_HEALTHREPLY']._serialized_start=910
-  _globals['_HEALTHREPLY']._serialized_end=989
-  _globals['_NETWORK']._serialized_start=992
-  _globals['_NETWORK']._serialized_end=1297
+  _globals['_RPCREQUEST']._serialized_end=690
+  _globals['_RPCCALL']._serialized_start=692
+  _globals['_RPCCALL']._serialized_end=733
+  _globals['_RPCREPLY']._serialized_start=735
+  _globals['_RPCREPLY']._serialized_end=799
+  _globals['_RPCANSWER']._serialized_start=801
+  _globals['_RPCANSWER']._serialized_end=879
+  _globals['_RPCFAILURE']._serialized_start=881
+  _globals['_RPCFAILURE']._serialized_end=938
+  _globals['_HEALTHREQUEST']._serialized_start=940
+  _globals['_HEALTHREQUEST']._serialized_end=955
+  _globals['_HEALTHREPLY']._serialized_start=957
+  _globals['_HEALTHREPLY']._serialized_end=1036
+  _globals['_NETWORK']._serialized_start=1039
+  _globals['_NETWORK']._serialized_end=1344
 # @@protoc_insertion_point(module_scope)

@@ -85,10 +85,14 @@ class ContractsReply(_message.Message):
     def __init__(self, protocol: _Optional[int] = ..., package: _Optional[str] = ..., chain_id: _Optional[int] = ..., enrolment: _Optional[str] = ..., trainings: _Optional[str] = ..., rounds: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class RpcRequest(_message.Message):
-    __slots__ = ("calls",)
+    __slots__ = ("calls", "after", "wait_s")
     CALLS_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    WAIT_S_FIELD_NUMBER: _ClassVar[int]
     calls: _containers.RepeatedCompositeFieldContainer[RpcCall]
-    def __init__(self, calls: _Optional[_Iterable[_Union[RpcCall, _Mapping]]] = ...) -> None: ...
+    after: int
+    wait_s: float
+    def __init__(self, calls: _Optional[_Iterable[_Union[RpcCall, _Mapping]]] = ..., after: _Optional[int] = ..., wait_s: _Optional[float] = ...) -> None: ...
 
 class RpcCall(_message.Message):
     __slots__ = ("method", "params")
@@ -99,10 +103,12 @@ class RpcCall(_message.Message):
     def __init__(self, method: _Optional[str] = ..., params: _Optional[str] = ...) -> None: ...
 
 class RpcReply(_message.Message):
-    __slots__ = ("answers",)
+    __slots__ = ("answers", "height")
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
     answers: _containers.RepeatedCompositeFieldContainer[RpcAnswer]
-    def __init__(self, answers: _Optional[_Iterable[_Union[RpcAnswer, _Mapping]]] = ...) -> None: ...
+    height: int
+    def __init__(self, answers: _Optional[_Iterable[_Union[RpcAnswer, _Mapping]]] = ..., height: _Optional[int] = ...) -> None: ...
 
 class RpcAnswer(_message.Message):
     __slots__ = ("result", "error")

@@ -90,7 +90,8 @@ class NetworkServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Rpc(self, request, context):
-        """JSON-RPC of the chain, for a list of methods. A signed transaction is journalled before it goes on.
+        """JSON-RPC of the chain, for a list of methods. A signed transaction is journalled before it goes on. The calls may
+        wait for the next block: who asks again with the height of the last answer learns of each block as it comes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

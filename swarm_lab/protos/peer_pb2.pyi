@@ -59,12 +59,14 @@ class Head(_message.Message):
     def __init__(self, protocol: _Optional[int] = ..., package: _Optional[str] = ..., training: _Optional[str] = ..., kind: _Optional[str] = ..., body: _Optional[bytes] = ..., payload_bytes: _Optional[int] = ..., payload_root: _Optional[str] = ..., instance: _Optional[str] = ...) -> None: ...
 
 class Ack(_message.Message):
-    __slots__ = ("protocol", "package")
+    __slots__ = ("protocol", "package", "refusal")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     PACKAGE_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     package: str
-    def __init__(self, protocol: _Optional[int] = ..., package: _Optional[str] = ...) -> None: ...
+    refusal: str
+    def __init__(self, protocol: _Optional[int] = ..., package: _Optional[str] = ..., refusal: _Optional[str] = ...) -> None: ...
 
 class StageFrame(_message.Message):
     __slots__ = ("request", "chunk")

@@ -35,7 +35,7 @@ class PeerStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Deliver = channel.stream_unary(
+        self.Deliver = channel.stream_stream(
                 '/swarm.v1.Peer/Deliver',
                 request_serializer=swarm__lab_dot_protos_dot_peer__pb2.Frame.SerializeToString,
                 response_deserializer=swarm__lab_dot_protos_dot_peer__pb2.Ack.FromString,
@@ -52,7 +52,8 @@ class PeerServicer:
     """
 
     def Deliver(self, request_iterator, context):
-        """One message of the round protocol: a head, then its payload in chunks of at most 4 MiB.
+        """Messages of the round protocol, one after the other: each a head, then its payload in chunks of at most 4 MiB. Each
+        is answered by an Ack. A message with a payload that is refused ends the stream; the status says why.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -68,7 +69,7 @@ class PeerServicer:
 
 def add_PeerServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Deliver': grpc.stream_unary_rpc_method_handler(
+            'Deliver': grpc.stream_stream_rpc_method_handler(
                     servicer.Deliver,
                     request_deserializer=swarm__lab_dot_protos_dot_peer__pb2.Frame.FromString,
                     response_serializer=swarm__lab_dot_protos_dot_peer__pb2.Ack.SerializeToString,
@@ -101,7 +102,7 @@ class Peer:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.stream_unary(
+        return grpc.experimental.stream_stream(
             request_iterator,
             target,
             '/swarm.v1.Peer/Deliver',

@@ -40,8 +40,8 @@ class LedgerPort:
     ledger: MemoryLedger
     node: str
 
-    async def view(self) -> LedgerView:
-        await asyncio.sleep(0.001)
+    async def view(self, wait_s: float = 0.0) -> LedgerView:
+        await asyncio.sleep(min(wait_s, 0.01) or 0.001)
         return replace(self.ledger.state, read_at=asyncio.get_running_loop().time())
 
     async def announce(self, nonce: str) -> None:

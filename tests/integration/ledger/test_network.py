@@ -22,6 +22,7 @@ from swarm_lab.identity.dialer import Dialer
 from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.identity.svid import FixedSource
 from swarm_lab.ledger import network as client
+from swarm_lab.ledger import wire
 from swarm_lab.ledger.network import Membership, open_ledger
 from swarm_lab.ledger.records import Terms
 from swarm_lab.ledger.signing import result_id, training_key
@@ -326,7 +327,7 @@ async def test_what_an_sn_refuses(make_swarm: Callable[..., Swarm]) -> None:
         code, text = await status(sl.Register(old))
         assert code == "FAILED_PRECONDITION" and "99" in text and "9.9.9" in text and "SWL-307" in text
         stolen = network_pb2.RegisterRequest(
-            protocol=1, package="0.1.0", account=member.ledger.account, proof=b"\x01" * 65, platform="torch"
+            protocol=wire.PROTOCOL, package="0.1.0", account=member.ledger.account, proof=b"\x01" * 65, platform="torch"
         )
         code, text = await status(sl.Register(stolen))
         assert code == "FAILED_PRECONDITION" and "SWL-302" in text

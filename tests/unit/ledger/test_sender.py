@@ -38,6 +38,9 @@ class FakeChain:
             raise LedgerUnreachable("away")
         return [self.answer(method, params) for method, params in calls]
 
+    async def batch_past(self, height: int, limit_s: float, calls: Sequence[Call]) -> tuple[int, list[Any]]:
+        return len(self.mined), await self.batch(calls)
+
     def answer(self, method: str, params: list[Any]) -> Any:
         if method == "eth_call":
             return self.refusal or "0x"

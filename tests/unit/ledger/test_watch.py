@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,6 +32,7 @@ class FakeChain:
     name: str = "a"
     logs: list[dict[str, Any]] = field(default_factory=list)
     asked: list[list[str]] = field(default_factory=list)
+    waited: list[tuple[int, float]] = field(default_factory=list)
     hidden: int = 0
     """So many of the last blocks are not shown in the height yet."""
 
@@ -41,6 +43,10 @@ class FakeChain:
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
         self.asked.append([method for method, _ in calls])
         return [self.answer(method, params) for method, params in calls]
+
+    async def batch_past(self, height: int, limit_s: float, calls: Sequence[Call]) -> tuple[int, list[Any]]:
+        self.waited.append((height, limit_s))
+        return len(self.logs) - self.hidden, await self.batch(calls)
 
     def answer(self, method: str, params: list[Any]) -> Any:
         if method == "eth_blockNumber":
@@ -129,7 +135,7 @@ async def test_it_reads_only_what_is_new() -> None:
     assert len((await watched.view(None)).results) == 2
     chain.asked.clear()
     before = await watched.view(0.25)
-    assert chain.asked == [["eth_getBlockByNumber", "eth_blockNumber"]]
+    assert chain.asked == [["eth_getBlockByNumber", "eth_blockNumber", "eth_getLogs", "eth_getBlockByNumber"]]
     assert before.block_seconds == 0.25
     _, log = committed(3, result_id(before.results[-1]))
     chain.add(log)
@@ -230,6 +236,30 @@ async def test_an_sn_cannot_invent_a_round(kind: str) -> None:
         await watch(chain).view(None)
 
 
+async def test_it_waits_for_what_is_above_the_last_answer_and_others_read_meanwhile() -> None:
+    chain, _ = with_rounds("a", 1)
+    watched = watch(chain)
+    assert len((await watched.view(None)).results) == 1
+    block = asyncio.Event()
+    at_once = chain.batch_past
+
+    async def batch_past(height: int, limit_s: float, calls: Sequence[Call]) -> tuple[int, list[Any]]:
+        if limit_s:
+            await block.wait()
+        return await at_once(height, limit_s, calls)
+
+    chain.batch_past = batch_past  # type: ignore[method-assign]
+    waiting = asyncio.create_task(watched.view(None, 1.0))
+    await asyncio.sleep(0)  # it asks
+    assert len((await watched.view(None)).results) == 1
+    chain.add(committed(2, result_id(watched.rounds[-1].certificate.result))[1])
+    assert len((await watched.view(None)).results) == 2  # it is faster than who waits: that reads again
+    chain.add(committed(3, result_id(watched.rounds[-1].certificate.result))[1])
+    block.set()
+    assert len((await waiting).results) == 3
+    assert chain.waited[-2:] == [(1, 1.0), (2, 0.0)]
+
+
 async def test_a_chain_that_began_anew_between_two_questions() -> None:
     chain, _ = with_rounds("a", 1)
     watched = watch(chain)
@@ -237,9 +267,12 @@ async def test_a_chain_that_began_anew_between_two_questions() -> None:
     again, _ = with_rounds("b", 3)
 
     async def batch(calls: Sequence[Call]) -> list[Any]:
-        if calls[0][0] == "eth_getLogs":
-            chain.name, chain.logs = again.name, again.logs
-        return [chain.answer(method, params) for method, params in calls]
+        answers = []
+        for method, params in calls:
+            if method == "eth_getLogs":
+                chain.name, chain.logs = again.name, again.logs
+            answers.append(chain.answer(method, params))
+        return answers
 
     chain.add(committed(2, result_id((await watched.view(None)).results[0]))[1])
     chain.batch = batch  # type: ignore[method-assign]
