@@ -41,6 +41,10 @@ class Directory:
             self._asked.set()
         return found
 
+    def knows(self, spiffe_id: SpiffeId) -> bool:
+        """Whether an identity is on the roster; may be called in any thread."""
+        return spiffe_id in self._by_id
+
     def named(self, name: str) -> NodeId | None:
         """The ledger id of a node by its name."""
         return next((peer.node for peer in self._by_node.values() if peer.name == name), None)

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from swarm_lab.errors import SwarmLabError
-from swarm_lab.nodes.liveness import Change, Liveness
 from swarm_lab.nodes.exchange import Told
 from swarm_lab.nodes.exchange_orders import ExchangeOrders
+from swarm_lab.nodes.liveness import Change, Liveness
 from swarm_lab.nodes.pilot import Pilot
 from swarm_lab.nodes.transport import Sent
 from swarm_lab.nodes.vault import Vault
@@ -181,10 +181,13 @@ class Driver:
 
     def exchanged(self, event: Told) -> None:
         """What has come of an exchange; a model that is done is held before the machine hears of it."""
-        if isinstance(event, ExchangeDone):
-            if self.exchange is None or not self.exchange.keep(event):
-                return
+        if isinstance(event, ExchangeDone) and (self.exchange is None or not self.exchange.keep(event)):
+            return
         self.apply(event)
+
+    def without_exchange(self, reason: str) -> None:
+        """An exchange cannot begin here: the machine hears no more of it, and its limits say what follows."""
+        log.warning("this node takes no part in the exchange", extra={"reason": reason})
 
     def progress(self, batches: int, batch_seconds: float) -> None:
         """What the program has done."""

@@ -28,6 +28,7 @@ from swarm_lab.rounds.exchange_events import ExchangeDone, ExchangeMoved, Exchan
 from swarm_lab.rounds.layout import Layout, root_of
 from swarm_lab.rounds.merge import Recipe
 from swarm_lab.rounds.messages import Digest, NodeId
+from swarm_lab.rounds.signatures import Signer, Verifier
 from swarm_lab.rounds.slices import SignedSlice, Slice
 from swarm_lab.rounds.wire import WIRES
 
@@ -38,15 +39,17 @@ _EARLY_S = 1.0  # a peer may have the plan that much earlier than this node: its
 _STALE = 256
 
 
-class Seal(Protocol):
-    """Signs and checks slices."""
+class Keys(Protocol):
+    """Signs as this node and checks what others signed (`ledger.client.Ledger`)."""
 
-    def sign_slice(self, part: Slice) -> str:
-        """This node's signature."""
+    @property
+    def signer(self) -> Signer:
+        """With this node's key."""
         ...
 
-    def slice(self, part: Slice, signature: str) -> bool:
-        """Whether the merger signed it."""
+    @property
+    def verifier(self) -> Verifier:
+        """Of everybody's."""
         ...
 
 
@@ -62,7 +65,7 @@ class BlockExchange:
         training: tuple[str, Digest],
         layout: Layout,
         wire: str,
-        seal: Seal,
+        keys: Keys,
         send: SendFrame,
         tell: Callable[[Told], None],
         clock: Callable[[], float] = time.monotonic,
@@ -72,7 +75,7 @@ class BlockExchange:
         self._key = training[1]
         self._layout = layout
         self._wire = WIRES[wire]
-        self._seal = seal
+        self._keys = keys
         self._frames = FrameSender(me, training[0], send)
         self._tell = tell
         self._clock = clock
@@ -262,7 +265,7 @@ class BlockExchange:
             raise BadMessage("a slice that cannot be read") from error
         if head.key != memory.assignment or not exchange.wants_slice(head.key, signed.merger):
             return []
-        if not self._seal.slice(self._slice(memory, signed.merger, signed.digest), signed.signature):
+        if not self._keys.verifier.slice(self._slice(memory, signed.merger, signed.digest), signed.signature):
             return self._spoiled(memory, sender, "it sent a slice with a forged signature")
         with self._changed:
             if memory is not self._memory or not exchange.wants_slice(head.key, signed.merger):
@@ -372,7 +375,7 @@ class BlockExchange:
     def _sign(self, exchange: x.Exchange, memory: Memory) -> list[x.Order]:
         with self._changed:
             digest = exchange.slice_digest()
-        signed = SignedSlice(self._me, digest, self._seal.sign_slice(self._slice(memory, self._me, digest)))
+        signed = SignedSlice(self._me, digest, self._keys.signer.sign_slice(self._slice(memory, self._me, digest)))
         self._frames.slice(memory, signed, memory.others(self._me))
         with self._changed:
             return exchange.signed(signed) if memory is self._memory else []

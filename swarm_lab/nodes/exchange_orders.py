@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -29,6 +29,10 @@ class Streams(Protocol):
 
     def forget(self) -> None:
         """What waits to be sent is not wanted any more."""
+        ...
+
+    def rates(self) -> Iterator[tuple[NodeId, float, int]]:
+        """What was sent since the last call: peer, seconds, bytes."""
         ...
 
 
@@ -69,6 +73,8 @@ class ExchangeOrders:
 
     def tick(self, liveness: Liveness) -> None:
         """Ask again for what does not come; limits follow from what was measured."""
+        for node, seconds, nbytes in self._streams.rates():
+            liveness.measured(node, seconds, nbytes)
         work = self._work
         if work is None or self._task.done():
             return

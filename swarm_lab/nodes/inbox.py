@@ -60,8 +60,12 @@ class _Refused(Exception):
 class Inbox(peer_pb2_grpc.PeerServicer):
     """The service `Peer`. A refusal names the rule; the sender's connection stays, its message goes."""
 
-    def __init__(self, find: Callable[[str], Recipient | None]) -> None:
+    def __init__(
+        self, find: Callable[[str], Recipient | None], learn: Callable[[SpiffeId, int], None] = lambda peer, port: None
+    ) -> None:
+        """`learn` is told where a member takes tensor streams."""
         self._find = find
+        self._learn = learn
 
     async def Deliver(
         self,
@@ -114,6 +118,7 @@ class Inbox(peer_pb2_grpc.PeerServicer):
             # No rule is broken: this node's program has not said what its model looks like.
             raise _Refused(grpc.StatusCode.FAILED_PRECONDITION, "this node has no model yet")
         metrics.received_bytes.labels(peer.node).inc(len(head.body) + head.payload_bytes)
+        self._learn(peer, head.streams if head.streams < 65536 else 0)
         recipient.receive(sender, head.instance[:64], message, payload)
 
     async def Describe(self, request: peer_pb2.DescribeRequest, context: _DescribeContext) -> peer_pb2.DescribeReply:

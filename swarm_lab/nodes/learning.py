@@ -31,6 +31,7 @@ from swarm_lab.nodes.learner import Learner
 from swarm_lab.nodes.run import run
 from swarm_lab.nodes.seats_client import SeatsClient
 from swarm_lab.nodes.staging import Stage
+from swarm_lab.nodes.stream_hub import StreamHub
 from swarm_lab.nodes.training import Workplace
 from swarm_lab.nodes.transport import PeerAddress, Transport
 from swarm_lab.protos import peer_pb2_grpc
@@ -92,6 +93,8 @@ async def _serve_trainings(
     await directory.refresh()
     transport = Transport(dialer)
     stack.push_async_callback(transport.close)
+    streams = _streams(config, source, directory, transport)
+    stack.push_async_callback(asyncio.to_thread, streams.close)
     stage = Stage(config.directory / "trainings")
     seats = None if config.options.get("cold") == "1" else SeatsClient(config.run_dir / "seats.sock")
     place = Workplace(
@@ -99,6 +102,7 @@ async def _serve_trainings(
         ledger=membership.ledger,
         directory=directory,
         transport=transport,
+        streams=streams,
         events=PatientLog(config.swarm_dir),
         state=state,
         stage=stage,
@@ -107,7 +111,7 @@ async def _serve_trainings(
     )
     learner = Learner(place, lease)
     server = grpc.aio.server(interceptors=[Authorizer(source, RULES)], options=SERVER_OPTIONS)
-    peer_pb2_grpc.add_PeerServicer_to_server(Inbox(learner.recipient), server)  # type: ignore[no-untyped-call]
+    peer_pb2_grpc.add_PeerServicer_to_server(Inbox(learner.recipient, streams.learn), server)  # type: ignore[no-untyped-call]
     peer_pb2_grpc.add_ControlServicer_to_server(Control(config.name, stage, learner), server)  # type: ignore[no-untyped-call]
     server.add_secure_port(config.address, server_credentials(source))
     await server.start()
@@ -121,6 +125,14 @@ async def _serve_trainings(
         group.create_task(learner.run())
         group.create_task(directory.keep_fresh())
         group.create_task(_tell(state, source, lease, membership, seats))
+
+
+def _streams(config: NodeConfig, source: SvidSource, directory: Directory, transport: Transport) -> StreamHub:
+    """The node's tensor streams, on a free port of the host of its address; its messages tell which."""
+    host = config.address.rpartition(":")[0].strip("[]")
+    streams = StreamHub(source, transport.instance, host, 0, directory.knows)
+    transport.streams = streams.port
+    return streams
 
 
 async def _start_warm(

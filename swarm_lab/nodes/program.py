@@ -195,7 +195,7 @@ class Program:
         return sync
 
     def contribution(self) -> memoryview:
-        """The parked program's tensors as one buffer in `layout`, always the same; a hostile program may write to it."""
+        """The parked program's tensors in `layout`, always the same buffer; a hostile program may write to it."""
         if self._segment is None or self.phase != "parked":
             raise RuntimeError(f"no contribution in phase {self.phase}")
         return self._segment.contribution
@@ -341,4 +341,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-

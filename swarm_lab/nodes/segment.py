@@ -14,7 +14,17 @@ from dataclasses import dataclass
 
 import psutil
 
-from swarm_lab.callback.messages import AT_ATTENTION, AT_BATCHES, AT_EPOCH, AT_HELD, AT_HOLD, AT_LOSS, AT_TIME, HEADER, PAGE
+from swarm_lab.callback.messages import (
+    AT_ATTENTION,
+    AT_BATCHES,
+    AT_EPOCH,
+    AT_HELD,
+    AT_HOLD,
+    AT_LOSS,
+    AT_TIME,
+    HEADER,
+    PAGE,
+)
 from swarm_lab.errors import ModelTooLarge
 
 

@@ -34,6 +34,7 @@ OnSent = Callable[[bool, float, int], None]
 
 @dataclass(frozen=True, slots=True)
 class _Item:
+    training: str
     head: bytes
     body: memoryview
     on_sent: OnSent | None
@@ -88,7 +89,7 @@ class StreamClient:
         into the midst of one, and has a queue of its own, bounded by items alone.
         """
         view = _EMPTY if body is None else memoryview(body).cast("B")
-        item = _Item(frames.encode(head, view.nbytes), view, on_sent)
+        item = _Item(head.training, frames.encode(head, view.nbytes), view, on_sent)
         with self._changed:
             queue = self._queues[0 if urgent else 1]
             heavy = not urgent and queue and self._bytes + item.nbytes > self._max_bytes
@@ -99,6 +100,16 @@ class StreamClient:
                 self._bytes += item.nbytes
             self._changed.notify()
         return True
+
+    def purge(self, training: str) -> None:
+        """Drop what waits of a training; a frame that is being sent goes on, with the bytes that are there then."""
+        with self._changed:
+            for queue in self._queues:
+                kept = [item for item in queue if item.training != training]
+                if queue is self._queues[1]:
+                    self._bytes = sum(item.nbytes for item in kept)
+                queue.clear()
+                queue.extend(kept)
 
     def redirect(self, host: str, port: int) -> None:
         """The peer is at another address from now on; the frame that is being sent ends on the old connection."""

@@ -52,7 +52,9 @@ class StreamHub:
         if port:
             self._ports[peer] = port
 
-    def register(self, training: str, exchange: BlockExchange, layout: Layout, refuse: Callable[[NodeId, str], None]) -> None:
+    def register(
+        self, training: str, exchange: BlockExchange, layout: Layout, refuse: Callable[[NodeId, str], None]
+    ) -> None:
         """Give a training its frames; `refuse` is told in a stream's thread of frames that broke a rule."""
         with self._lock:
             self._trainings[training] = _Training(exchange, layout, refuse)
@@ -154,6 +156,27 @@ class StreamHub:
             found[0].refuse(found[1], reason)
         else:
             log.warning("refused a frame", extra={"peer": peer.node, "reason": reason})
+
+
+class TrainingStreams:
+    """The hub as one training sees it (`exchange_orders.Streams`)."""
+
+    def __init__(self, hub: StreamHub, training: str, find: Callable[[NodeId], PeerAddress | None]) -> None:
+        self._hub = hub
+        self._training = training
+        self._find = find
+
+    def expect(self, nodes: frozenset[NodeId]) -> None:
+        """Frames go to these and come from these."""
+        self._hub.expect(self._training, [peer for node in sorted(nodes) if (peer := self._find(node)) is not None])
+
+    def forget(self) -> None:
+        """What waits to be sent is not wanted any more."""
+        self._hub.purge(self._training)
+
+    def rates(self) -> Iterator[tuple[NodeId, float, int]]:
+        """What was sent since the last call: peer, seconds, bytes."""
+        return self._hub.rates()
 
 
 _UNKNOWN = 16 * 1024 * 1024

@@ -31,18 +31,29 @@ from swarm_lab.nodes.agreement import merged_arguments
 from swarm_lab.nodes.config import NodeConfig
 from swarm_lab.nodes.directory import Directory
 from swarm_lab.nodes.driver import Driver
+from swarm_lab.nodes.exchange import BlockExchange, Told
+from swarm_lab.nodes.exchange_orders import ExchangeOrders
 from swarm_lab.nodes.launching import Start
 from swarm_lab.nodes.ledger_port import LedgerPort
 from swarm_lab.nodes.pilot import Pilot
 from swarm_lab.nodes.program import Exit, Program
 from swarm_lab.nodes.program_edge import Limits
-from swarm_lab.nodes.program_side import SAMPLE_S, Pace, ProgramPort, end_leftover, follow_arrivals, program_spec
+from swarm_lab.nodes.program_side import (
+    SAMPLE_S,
+    Pace,
+    ProgramPort,
+    end_leftover,
+    follow_arrivals,
+    follow_waits,
+    program_spec,
+)
 from swarm_lab.nodes.registration import Registration
 from swarm_lab.nodes.reporter import Reporter
 from swarm_lab.nodes.staging import Stage, StageRequest
 from swarm_lab.nodes.starts import Starts, resume_of
+from swarm_lab.nodes.stream_hub import StreamHub, TrainingStreams
 from swarm_lab.nodes.transport import Transport
-from swarm_lab.nodes.vault import Vault
+from swarm_lab.nodes.vault import Areas, Vault
 from swarm_lab.rounds.checkpoints import Checkpoints
 from swarm_lab.rounds.events import EMPTY_VIEW, Fail, Finish, ProgramFailed, Rules, StopRequested
 from swarm_lab.rounds.layout import Buffer, Layout
@@ -74,6 +85,7 @@ class Workplace:
     ledger: Ledger
     directory: Directory
     transport: Transport
+    streams: StreamHub
     events: EventLog
     state: StateFile
     stage: Stage
@@ -181,6 +193,9 @@ class TrainingRun:
     async def close(self) -> None:
         """End the machine at once; what was committed is on disk."""
         self._place.transport.forget(self.id)
+        self._place.streams.forget_training(self.id)
+        if self._driver is not None and self._driver.exchange is not None:
+            await self._driver.exchange.close()
         driving, self._driving, self._driver = self._driving, None, None
         if driving is not None:
             driving.cancel()
@@ -210,6 +225,8 @@ class TrainingRun:
             self._known = self._rounds_with_me()
             resume = resume_of(number, len(driver.machine.desk.view.results))
             await program.welcome(interval=terms.sync_frequency, seed=spec.seed, arguments=arguments, resume=resume)
+            segment = program.segment
+            self._vault.share(Areas(segment.contribution, segment.merged, segment.hold))
             await self._side_by_side(program, driver, pilot)
         finally:
             await program.kill()
@@ -237,10 +254,27 @@ class TrainingRun:
         driver = Driver(machine, me, self._vault, self._port, self._post, self._members, self._reporter)
         self._outcome = asyncio.get_running_loop().create_future()
         self._reporter.when_over(self._decided)
-        pilot = driver.pilot = Pilot(ProgramPort(program), self._vault, driver.apply)
+        pilot = driver.pilot = Pilot(ProgramPort(program, self._vault), self._vault, driver.apply, sharded=True)
+        driver.exchange = self._exchange(driver, rules, program.layout)
         place.transport.listen(self.id, driver.sent)
         self._driver = driver
         return driver, pilot
+
+    def _exchange(self, driver: Driver, rules: Rules, layout: Layout) -> ExchangeOrders:
+        """The sharded exchange of this start of the program, with its streams."""
+        place, loop, me = self._place, asyncio.get_running_loop(), self._place.ledger.account
+
+        def tell(event: Told) -> None:
+            loop.call_soon_threadsafe(driver.exchanged, event)
+
+        def refuse(node: NodeId, reason: str) -> None:
+            loop.call_soon_threadsafe(self.refuse, node, reason)
+
+        names = (self.id, rules.training)
+        exchange = BlockExchange(me, names, layout, rules.wire, place.ledger, place.streams.send, tell)
+        streams = TrainingStreams(place.streams, self.id, place.directory.find)
+        place.streams.register(self.id, exchange, layout, refuse)
+        return ExchangeOrders(me, self._vault, exchange, streams, driver.without_exchange)
 
     async def _side_by_side(self, program: Program, driver: Driver, pilot: Pilot) -> None:
         """Run machine and program until both are done."""
@@ -257,6 +291,7 @@ class TrainingRun:
         helpers = [
             asyncio.create_task(pilot.run(), name=f"{self.id} pilot"),
             asyncio.create_task(follow_arrivals(program, pilot), name=f"{self.id} arrivals"),
+            asyncio.create_task(follow_waits(program, self._vault), name=f"{self.id} room"),
             asyncio.create_task(self._pace.follow(program, tell), name=f"{self.id} pace"),
         ]
         end = asyncio.create_task(program.exit(), name=f"{self.id} exit")

@@ -1,7 +1,6 @@
 """Messages of the round protocol between SL nodes, from this node to its peers.
 
-The tensor streams of the sharded exchange will stand beside this class and take over the payloads; control messages
-stay.
+Blocks of large models go another way (`stream_hub`); payloads here are small models, and whole ones that are fetched.
 """
 
 from __future__ import annotations
@@ -33,6 +32,8 @@ class Transport:
 
     def __init__(self, dial: Dials) -> None:
         self.instance = uuid.uuid4().hex
+        self.streams = 0
+        """Port of this node's tensor streams, told with each message."""
         self._dial = dial
         self._links: dict[NodeId, PeerLink] = {}
         self._listeners: dict[str, Callable[[Sent], None]] = {}
@@ -63,6 +64,7 @@ class Transport:
             kind=message.KIND,
             body=self._encode(message),
             instance=self.instance,
+            streams=self.streams,
         )
         if payload is not None:
             head.payload_root, head.payload_bytes = payload[0], memoryview(payload[1]).nbytes

@@ -39,7 +39,7 @@ class Frame(_message.Message):
     def __init__(self, head: _Optional[_Union[Head, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class Head(_message.Message):
-    __slots__ = ("protocol", "package", "training", "kind", "body", "payload_bytes", "payload_root", "instance")
+    __slots__ = ("protocol", "package", "training", "kind", "body", "payload_bytes", "payload_root", "instance", "streams")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     PACKAGE_FIELD_NUMBER: _ClassVar[int]
     TRAINING_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +48,7 @@ class Head(_message.Message):
     PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_ROOT_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     package: str
     training: str
@@ -56,7 +57,8 @@ class Head(_message.Message):
     payload_bytes: int
     payload_root: str
     instance: str
-    def __init__(self, protocol: _Optional[int] = ..., package: _Optional[str] = ..., training: _Optional[str] = ..., kind: _Optional[str] = ..., body: _Optional[bytes] = ..., payload_bytes: _Optional[int] = ..., payload_root: _Optional[str] = ..., instance: _Optional[str] = ...) -> None: ...
+    streams: int
+    def __init__(self, protocol: _Optional[int] = ..., package: _Optional[str] = ..., training: _Optional[str] = ..., kind: _Optional[str] = ..., body: _Optional[bytes] = ..., payload_bytes: _Optional[int] = ..., payload_root: _Optional[str] = ..., instance: _Optional[str] = ..., streams: _Optional[int] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("protocol", "package", "refusal")
