@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from support.streaming import (
     HOUR,
     PEER,
     SERVER,
+    WAIT_S,
     Bare,
     Kept,
     below_an_intermediate,
@@ -29,7 +32,7 @@ from swarm_lab.identity import streams
 from swarm_lab.identity.authority import Authority
 from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.identity.svid import FixedSource
-from swarm_lab.nodes import frames
+from swarm_lab.nodes import frames, stream_client, stream_server
 from swarm_lab.nodes.frames import Hello, Refusal
 
 
@@ -49,7 +52,7 @@ def test_a_peer_of_either_domain_gets_in_and_is_named(a: Authority, b: Authority
         for ours, who in ((source(a, PEER), PEER), (source(b, other, a), other)):
             with sending(ours, server.port) as out:
                 assert out.goes(body=b"x")
-            assert sink.came.get(timeout=5)[:2] == (who, "client")
+            assert sink.came.get(timeout=WAIT_S)[:2] == (who, "client")
 
 
 def test_it_is_tls_1_3_and_nothing_older(a: Authority) -> None:
@@ -181,34 +184,61 @@ def test_a_rotation_leaves_the_open_connection_and_new_ones_show_the_new_svid(a:
         with sending(theirs, server.port, renamed) as second:
             assert second.goes(body=b"3")
         # Threads of two connections hand over at their own pace.
-        assert sorted(sink.came.get(timeout=5)[0].node for _ in range(3)) == ["sl-2", "sl-2", "sl-8"]
+        assert sorted(sink.came.get(timeout=WAIT_S)[0].node for _ in range(3)) == ["sl-2", "sl-2", "sl-8"]
 
 
-def test_a_connection_is_renewed_at_half_its_svids_life(a: Authority) -> None:
-    sink = Kept()
-    theirs = source(a, PEER, life=timedelta(seconds=3))
+class Clock:
+    """The clock of one end's connections; the handshakes have the real one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, end: ModuleType) -> None:
+        self.ahead = 0.0
+        clocked = functools.partial(streams.Standing, clock=lambda: time.time() + self.ahead)
+        monkeypatch.setattr(end, "Standing", clocked)
+
+
+def test_a_connection_is_renewed_at_half_its_svids_life(a: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink, clock, theirs = Kept(), Clock(monkeypatch, stream_client), source(a, PEER)
     with serving(source(a, SERVER), sink) as server, sending(theirs, server.port) as out:
         assert out.goes(body=b"1")
-        first = sink.came.get(timeout=5)
         theirs.replace(a.issue(SpiffeId("a.swarm", "sl", "sl-8"), HOUR))
-        while first[0] == PEER:
-            time.sleep(0.1)
-            assert out.goes(body=b"2")
-            first = sink.came.get(timeout=5)
-        assert first[0].node == "sl-8"
+        clock.ahead = 1700
+        assert out.goes(body=b"2")
+        assert [sink.came.get(timeout=WAIT_S)[0].node for _ in range(2)] == ["sl-2", "sl-2"]
+        clock.ahead = 1801
+        assert out.goes(body=b"3")
+        assert sink.came.get(timeout=WAIT_S)[0].node == "sl-8"
 
 
-def test_an_svid_that_expires_on_an_open_connection_lets_no_frame_through(a: Authority) -> None:
+def test_an_svid_that_expires_on_an_open_connection_lets_no_frame_through(
+    a: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The server's own check: this peer goes on as if nothing was."""
-    short, sink = source(a, PEER, life=timedelta(seconds=1)), Kept()
-    with serving(source(a, SERVER), sink) as server, Bare(short, server.port) as bare:
+    sink, clock = Kept(), Clock(monkeypatch, stream_server)
+    with (
+        serving(source(a, SERVER, life=2 * HOUR), sink) as server,
+        Bare(source(a, PEER), server.port) as bare,
+    ):
         assert isinstance(bare.greet(), Hello)
-        time.sleep(max(0.0, short.svid().expires - time.time()) + 0.05)
+        clock.ahead = 3601
         bare.sock.sendall(frames.encode(frames.Head("t", "NEED")))
         answer = bare.answer()
         assert isinstance(answer, Refusal)
         assert answer.code == IdentityExpired.code
+        assert str(PEER) in answer.refused
     assert sink.came.empty()
+
+
+def test_an_idle_connection_ends_with_its_svid(a: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, stream_server)
+    with (
+        serving(source(a, SERVER), Kept(), stall_s=lambda: 0.1) as server,
+        Bare(source(a, PEER, life=2 * HOUR), server.port) as bare,
+    ):
+        assert isinstance(bare.greet(), Hello)
+        clock.ahead = 3601
+        answer = bare.answer()
+        assert isinstance(answer, Refusal)
+        assert str(SERVER) in answer.refused
 
 
 def test_a_peer_whose_authority_is_no_longer_trusted_sends_nothing_more(a: Authority, b: Authority) -> None:
