@@ -69,20 +69,20 @@ class EventLog:
     def __init__(self, swarm_dir: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = swarm_dir / "events.jsonl"
         self._clock = clock
-        self._lock = FileLock(str(self.path) + ".lock", timeout=_LOCK_LIMIT_S, poll_interval=_LOCK_POLL_S, mode=0o600)
+        self._lock = FileLock(str(self.path) + ".lock", timeout=_LOCK_LIMIT_S, mode=0o600)
         self._reader = EventReader(swarm_dir)
         self._keys: set[str] = set()
         self._thread = threading.Lock()
 
     def append(self, event: str, **fields: Any) -> int:
         """Add a fact; returns its sequence number. Raises `OSError` when the disk does not take it."""
-        with self._thread, self._lock:
+        with self._thread, self._lock.acquire(poll_interval=_LOCK_POLL_S):
             self._catch_up()
             return self._write(event, fields)
 
     def append_once(self, key: str, event: str, **fields: Any) -> int | None:
         """Add a fact that several would report, like a round: the first with `key` writes, others get None."""
-        with self._thread, self._lock:
+        with self._thread, self._lock.acquire(poll_interval=_LOCK_POLL_S):
             self._catch_up()
             if key in self._keys:
                 return None

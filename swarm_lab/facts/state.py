@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -20,6 +21,7 @@ STATE_VERSION = 1
 
 StateName = Literal["starting", "waiting", "ready", "training", "degraded", "failed", "stopped"]
 STATES: tuple[StateName, ...] = get_args(StateName)
+_writer = ThreadPoolExecutor(1, "state-file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,17 @@ class StateFile:
     A disk that does not take it costs nobody the node: its last word is written again until it stands.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.time,
+        run: Callable[[Callable[[], None]], object] = _writer.submit,
+    ) -> None:
+        """`run` takes what `update_soon` leaves to another thread."""
         self.path = path
         self._clock = clock
+        self._run = run
+        self._queued = False
         self._lock = threading.Lock()
         self._extra: dict[str, Any] = {}
         self._state: StateName | None = None
@@ -50,23 +60,39 @@ class StateFile:
 
     def update(self, state: StateName, message: str = "", **extra: Any) -> NodeState:
         """Say where the node is. Facts given before stay until given again; one given as None goes away."""
-        if state not in STATES:
-            raise ValueError(f"a node's state is one of {', '.join(STATES)}, not {state!r}")
         with self._lock:
-            if state != self._state:
-                self._state, self._since = state, self._clock()
-            self._message = message
-            merged = {**self._extra, **extra}
-            self._extra = {key: value for key, value in merged.items() if value is not None}
-            now = NodeState(state, message, self._since, dict(self._extra))
+            now = self._say(state, message, extra)
             self._write(now)
             return now
+
+    def update_soon(self, state: StateName, message: str = "", **extra: Any) -> None:
+        """`update` without waiting for the disk, for an event loop; what is said in between is written with it."""
+        with self._lock:
+            self._say(state, message, extra)
+            queued, self._queued = self._queued, True
+        if not queued:
+            self._run(self._write_latest)
 
     def amend(self, **extra: Any) -> NodeState:
         """Change facts and leave state and message as they are."""
         with self._lock:
             state, message = self._state or "starting", self._message
         return self.update(state, message, **extra)
+
+    def _say(self, state: StateName, message: str, extra: Mapping[str, Any]) -> NodeState:
+        if state not in STATES:
+            raise ValueError(f"a node's state is one of {', '.join(STATES)}, not {state!r}")
+        if state != self._state:
+            self._state, self._since = state, self._clock()
+        self._message = message
+        merged = {**self._extra, **extra}
+        self._extra = {key: value for key, value in merged.items() if value is not None}
+        return NodeState(state, message, self._since, dict(self._extra))
+
+    def _write_latest(self) -> None:
+        with self._lock:
+            self._queued = False
+            self._write(self._say(self._state or "starting", self._message, {}))
 
     def _write(self, now: NodeState) -> None:
         waiting, self._unwritten = self._unwritten is not None, None

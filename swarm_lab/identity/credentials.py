@@ -35,6 +35,10 @@ Option = tuple[str, int | str]
 # A small model rides on a control message (rounds.md 7.3); larger ones go another way.
 MAX_MESSAGE = 64 * 1024 * 1024
 _SIZES: tuple[Option, ...] = (
+    # A model is on its way while the other side still reads: with gRPC's 64 KiB each side waits for the other all the
+    # time, and a model costs nearly twice as much.
+    ("grpc.http2.lookahead_bytes", 8 * 1024 * 1024),
+    ("grpc.http2.max_frame_size", 1024 * 1024),
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.max_send_message_length", MAX_MESSAGE),
 )

@@ -19,6 +19,7 @@ from swarm_lab.ledger.transport import Call, RpcError, Transport
 log = logging.getLogger(__name__)
 
 POLL_S = 0.25
+_SOON_S = 0.002  # after a transaction: its block may be there a moment later than its answer
 MOST_WAITING = 1024
 SEND = "eth_sendRawTransaction"
 _BLOCKS_AT_ONCE = 64
@@ -60,8 +61,8 @@ class Relay:
             self._wake.set()
             raise LedgerUnreachable("the SN is looking whether the chain has all that its journal holds")
         if any(method == SEND for method, _ in calls):
-            await self._guarded([])  # before anything is handed in: afterwards would be too late
-            await self._journalled(calls)
+            # Both before anything is handed in: afterwards would be too late.
+            await asyncio.gather(self._guarded([]), self._journalled(calls))
         answers = await self._guarded(calls)
         await self._note_refusals(calls, answers)
         if any(method == SEND for method, _ in calls):
@@ -94,8 +95,10 @@ class Relay:
 
     async def follow(self, on_change: Callable[[RelayState], None]) -> None:
         """Follow the chain until cancelled; `on_change` is told of each new state."""
-        told = None
+        told, pause = None, POLL_S
         while True:
+            before = self._head
+            self._wake.clear()
             try:
                 await self.catch_up()
             except LedgerUnreachable as error:
@@ -106,10 +109,11 @@ class Relay:
             if self.state != told:
                 told = self.state
                 on_change(told)
-            self._wake.clear()
+            pause = POLL_S if self._head != before else min(2 * pause, POLL_S)
             try:
-                async with asyncio.timeout(POLL_S):
+                async with asyncio.timeout(pause):
                     await self._wake.wait()
+                pause = _SOON_S
             except TimeoutError:
                 pass
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from swarm_lab.errors import SwarmLabError
 from swarm_lab.nodes.exchange import Told
 from swarm_lab.nodes.exchange_orders import ExchangeOrders
+from swarm_lab.nodes.heartbeats import Heartbeats
 from swarm_lab.nodes.liveness import Change, Liveness
 from swarm_lab.nodes.pilot import Pilot
 from swarm_lab.nodes.transport import Sent
@@ -25,7 +26,6 @@ from swarm_lab.rounds.messages import Certificate, Digest, Heartbeat, Message, N
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
-_HEARTBEAT_S = 0.5
 _SILENT_S = 3.0  # after which people are told that the ledger does not answer
 _FOLLOW_S = 1.0  # how long one look waits for the next block
 _CLOSE_S, _IDLE_S = 0.04, 0.5  # between two tries while it does not answer, when it is waited for and else
@@ -103,7 +103,6 @@ class Driver:
         self._vault = vault
         self._ledger = ledger
         self._send = send
-        self._members = members
         self._listener = listener
         self._clock = clock
         self._view = e.EMPTY_VIEW
@@ -116,8 +115,7 @@ class Driver:
         self._answered = clock()
         self._ledger_moved = asyncio.Event()
         self._watching_closely = False
-        self._last_beat: Heartbeat | None = None
-        self._beat_due = 0.0
+        self._heartbeats = Heartbeats(me, machine.heartbeat, members, self._post_beat, self._spawn, clock)
 
     # --- events in ---------------------------------------------------------------------------------------
 
@@ -137,7 +135,7 @@ class Driver:
             self._draining = False
         if self._awaits_ledger() and not self._watching_closely:
             self._ledger_moved.set()
-        self._beat()
+        self._heartbeats.beat()
 
     def receive(self, sender: NodeId, instance: str, message: Message, payload: tuple[Digest, Buffer] | None) -> None:
         """A checked message of a peer."""
@@ -265,7 +263,7 @@ class Driver:
             if self._clock() - self._answered > _SILENT_S:
                 self._ledger_answers(f"no answer for {_SILENT_S:.0f} s")
             self._tick()
-            self._beat()
+            self._heartbeats.beat()
             await asyncio.sleep(TICK_S)
 
     def _tick(self) -> None:
@@ -281,19 +279,6 @@ class Driver:
             now = self._clock()
             self._listener.notice(e.Notice("peer_up" if change.up else "peer_down", change.why, (change.peer,)))
             self.apply(e.PeerUp(now, change.peer) if change.up else e.PeerDown(now, change.peer, change.why))
-
-    def _beat(self) -> None:
-        """Heartbeats go out twice a second, and at once when anything but the batch count has changed."""
-        beat = self.machine.heartbeat()
-        now = self._clock()
-        known = self._last_beat
-        same = known is not None and _without_progress(known) == _without_progress(beat)
-        if same and now < self._beat_due:
-            return
-        self._last_beat, self._beat_due = beat, now + _HEARTBEAT_S
-        for peer in self._members():
-            if peer != self._me:
-                self._spawn(self._post(peer, beat, None))
 
     # --- actions out -------------------------------------------------------------------------------------
 
@@ -331,6 +316,9 @@ class Driver:
             self._events.append(e.Received(self._clock(), self._me, action.message, action.payload_root))
         else:
             self._spawn(self._post(action.to, action.message, action.payload_root))
+
+    def _post_beat(self, to: NodeId, beat: Heartbeat) -> None:
+        self._spawn(self._post(to, beat, None))
 
     async def _post(self, to: NodeId, message: Message, digest: Digest | None) -> None:
         payload = None
@@ -406,7 +394,3 @@ class Driver:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a task of the round driver failed", exc_info=error)
-
-
-def _without_progress(beat: Heartbeat) -> tuple[object, ...]:
-    return (beat.phase, beat.round, beat.prev, beat.attempt, beat.coordinator, beat.model, beat.stored, beat.reason)

@@ -16,6 +16,7 @@ from swarm_lab.facts import metrics
 from swarm_lab.identity.authorizer import current_peer, verified_peer
 from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.nodes.links import limit_s
+from swarm_lab.nodes.message_frames import Chunk
 from swarm_lab.nodes.transport import PROTOCOL
 from swarm_lab.protos import peer_pb2, peer_pb2_grpc
 from swarm_lab.rounds import codec
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _DescribeContext = grpc.aio.ServicerContext[peer_pb2.DescribeRequest, peer_pb2.DescribeReply]
 _MAX_CHUNK = 4 * 1024 * 1024
+Frame = peer_pb2.Head | Chunk | None
 
 
 class Recipient(Protocol):
@@ -69,35 +71,35 @@ class Inbox(peer_pb2_grpc.PeerServicer):
 
     async def Deliver(
         self,
-        request_iterator: AsyncIterator[peer_pb2.Frame],
-        context: grpc.aio.ServicerContext[peer_pb2.Frame, peer_pb2.Ack],
+        request_iterator: AsyncIterator[Frame],
+        context: grpc.aio.ServicerContext[Frame, peer_pb2.Ack],
     ) -> AsyncIterator[peer_pb2.Ack]:
         """Messages and their payloads, one after the other."""
         frames = aiter(request_iterator)
         async for frame in frames:
             refusal = ""
+            announced = frame.payload_bytes if isinstance(frame, peer_pb2.Head) else 0
             try:
-                async with asyncio.timeout(limit_s(frame.head.payload_bytes)):
+                async with asyncio.timeout(limit_s(announced)):
                     await self._take(frame, frames)
             except TimeoutError:
                 await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the payload came too slowly")
             except _Refused as error:
                 # A training that is not here, or not yet, says nothing against its sender. Otherwise, and where the
                 # rest of a payload may follow that nobody wants, the stream ends.
-                if frame.head.payload_bytes or error.code is not grpc.StatusCode.NOT_FOUND:
+                if announced or error.code is not grpc.StatusCode.NOT_FOUND:
                     await context.abort(error.code, str(error))
                 refusal = str(error)
             yield peer_pb2.Ack(protocol=PROTOCOL, package=__version__, refusal=refusal)
 
-    async def _take(self, frame: peer_pb2.Frame, frames: AsyncIterator[peer_pb2.Frame]) -> None:
+    async def _take(self, head: Frame, frames: AsyncIterator[Frame]) -> None:
         """One message, whose first frame has come; raises `_Refused`."""
         try:
             peer = verified_peer()  # each time: its SVID may have expired since the stream began
         except SwarmLabError as error:
             raise _Refused(grpc.StatusCode.PERMISSION_DENIED, f"{error.code}: {error.message}") from error
-        if frame.WhichOneof("content") != "head":
+        if not isinstance(head, peer_pb2.Head):
             raise _Refused(grpc.StatusCode.INVALID_ARGUMENT, "a message begins with its head")
-        head = frame.head
         if head.protocol != PROTOCOL:
             text = f"{peer.node} speaks round protocol {head.protocol} (swarm-lab {head.package[:32]}), "
             text += f"this node {PROTOCOL} (swarm-lab {__version__})"
@@ -137,7 +139,7 @@ _NOT_YET = ("", bytearray())
 
 
 async def _payload(
-    head: peer_pb2.Head, frames: AsyncIterator[peer_pb2.Frame], layout: Layout | None
+    head: peer_pb2.Head, frames: AsyncIterator[Frame], layout: Layout | None
 ) -> tuple[str, bytearray] | None:
     if not head.payload_bytes and not head.payload_root:
         return None
@@ -149,7 +151,7 @@ async def _payload(
     position = 0
     while position < len(buffer):
         frame = await anext(frames, None)
-        chunk = frame.chunk if frame is not None else b""
+        chunk = frame.data if isinstance(frame, Chunk) else b""
         if not chunk or len(chunk) > _MAX_CHUNK or position + len(chunk) > len(buffer):
             raise codec.BadMessage("the payload is not as long as its head says, or cut into impossible pieces")
         buffer[position : position + len(chunk)] = chunk

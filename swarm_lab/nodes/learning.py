@@ -22,6 +22,7 @@ from swarm_lab.identity.dialer import Dialer
 from swarm_lab.identity.source import SvidSource
 from swarm_lab.ledger.network import Membership
 from swarm_lab.licensing.client import LicenseLease
+from swarm_lab.nodes import message_frames
 from swarm_lab.nodes.config import NodeConfig
 from swarm_lab.nodes.control import Control
 from swarm_lab.nodes.directory import Directory
@@ -111,7 +112,7 @@ async def _serve_trainings(
     )
     learner = Learner(place, lease)
     server = grpc.aio.server(interceptors=[Authorizer(source, RULES)], options=SERVER_OPTIONS)
-    peer_pb2_grpc.add_PeerServicer_to_server(Inbox(learner.recipient, streams.learn), server)  # type: ignore[no-untyped-call]
+    message_frames.add_to(server, Inbox(learner.recipient, streams.learn))
     peer_pb2_grpc.add_ControlServicer_to_server(Control(config.name, stage, learner), server)  # type: ignore[no-untyped-call]
     server.add_secure_port(config.address, server_credentials(source))
     await server.start()

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,19 +20,17 @@ from swarm_lab.errors import SwarmLabError
 from swarm_lab.facts import metrics
 from swarm_lab.identity.dialer import RotatingChannel
 from swarm_lab.identity.ids import SpiffeId
+from swarm_lab.nodes.message_frames import DELIVER, frames_of
 from swarm_lab.protos import peer_pb2
 from swarm_lab.rounds.layout import Buffer
 from swarm_lab.rounds.messages import Heartbeat, NodeId
 
 log = logging.getLogger(__name__)
 
-METHOD = "/swarm.v1.Peer/Deliver"
-CHUNK = 1 << 20
 CALL_S = 5.0
 _SLOWEST_RATE = 250_000.0
 _QUEUE_LIMIT = 64
 _REDIAL_S = 0.05
-_CHUNK_TAG = b"\x12"  # of `Frame.chunk`: field 2, bytes
 # How a stream ends when nobody is there; any other status is somebody's answer.
 _GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
@@ -72,15 +70,6 @@ class Outgoing:
         """What it weighs."""
         return len(self.head.body) + self.head.payload_bytes
 
-    def frames(self) -> Iterator[bytes]:
-        """Its frames as they travel. Chunks are framed by hand: protobuf would copy each of them twice more."""
-        yield peer_pb2.Frame(head=self.head).SerializeToString()
-        if self.payload is not None:
-            view = memoryview(self.payload).cast("B")
-            for start in range(0, view.nbytes, CHUNK):
-                chunk = view[start : start + CHUNK]
-                yield b"".join((_CHUNK_TAG, _varint(chunk.nbytes), chunk))
-
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -106,7 +95,7 @@ class _Stream:
 
     def __init__(self, channel: RotatingChannel) -> None:
         self._channel = channel
-        self._method = channel.stream_stream(METHOD, response_deserializer=peer_pb2.Ack.FromString)
+        self._method = channel.stream_stream(DELIVER, response_deserializer=peer_pb2.Ack.FromString)
         self._call: Any = None
         self._connection = 0
 
@@ -115,7 +104,7 @@ class _Stream:
         call = self._begin()
         answered = False
         try:
-            for frame in message.frames():
+            for frame in frames_of(message.head, message.payload):
                 await call.write(frame)
             ack = await call.read()
             answered = isinstance(ack, peer_pb2.Ack)  # else the end of the stream
@@ -216,13 +205,3 @@ def _meaning(code: grpc.StatusCode, details: str | None) -> Exception:
     if code in _GONE or code is grpc.StatusCode.OK:
         return _NobodyThereError(details or code.name)
     return _NotTakenError(details or code.name)
-
-
-def _varint(value: int) -> bytes:
-    """A number as protobuf writes it."""
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    found.append(value)
-    return bytes(found)

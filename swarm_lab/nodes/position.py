@@ -88,7 +88,8 @@ class Position:
         if self._dirty and (now or not 0 <= at - self._written < WRITE_S):
             self._written, self._dirty = at, False
             text = f"{self._training}: {self._message}" if self._message else self._training
-            self._state.update("training", text, training=self._training, phase=self._phase, **self._facts)
+            write = self._state.update if now else self._state.update_soon
+            write("training", text, training=self._training, phase=self._phase, **self._facts)
 
     def _move(self, phase: str, message: str) -> None:
         if phase != self._phase or "phase_since" not in self._facts:

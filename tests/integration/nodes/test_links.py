@@ -20,9 +20,9 @@ from swarm_lab.identity.dialer import Dialer
 from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.identity.svid import FixedSource
 from swarm_lab.nodes import inbox, transport
+from swarm_lab.nodes import message_frames as frames
 from swarm_lab.nodes.inbox import Inbox
 from swarm_lab.nodes.transport import PeerAddress, Sent, Transport
-from swarm_lab.protos import peer_pb2_grpc
 from swarm_lab.rounds.layout import Layout, root
 from swarm_lab.rounds.messages import FetchMessage, Heartbeat, Message, ModelMessage, Phase
 
@@ -87,7 +87,7 @@ class Lab:
         self.server = grpc.aio.server(
             interceptors=[Authorizer(source, {"/swarm.v1.Peer/": {"sl"}})], options=SERVER_OPTIONS
         )
-        peer_pb2_grpc.add_PeerServicer_to_server(self.inbox, self.server)  # type: ignore[no-untyped-call]
+        frames.add_to(self.server, self.inbox)
         self.server.add_secure_port(self.address.address, server_credentials(source))
         await self.server.start()
 

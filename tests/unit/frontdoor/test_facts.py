@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,20 @@ def test_state_keeps_since_and_facts(tmp_path: Path) -> None:
     assert (found.state, found.message, found.since, found.extra) == ("ready", "", 2.0, {"spiffe_id": "x"})
     with pytest.raises(ValueError, match="one of"):
         state.update("fine")  # type: ignore[arg-type]
+
+
+def test_what_is_said_soon_is_written_once_and_never_late(tmp_path: Path) -> None:
+    path, waiting = tmp_path / "state.json", list[Callable[[], None]]()
+    state = StateFile(path, run=waiting.append)
+    state.update_soon("training", "round 1", round=1)
+    state.update_soon("training", "round 2", round=2)
+    assert read_state(path) is None and len(waiting) == 1
+    state.update("stopped")
+    waiting.pop()()  # the thread comes after the last word
+    found = read_state(path)
+    assert found is not None and (found.state, found.extra) == ("stopped", {"round": 2})
+    with pytest.raises(ValueError, match="one of"):
+        state.update_soon("fine")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"v": 2, "state": "ready"}', '{"v": 1, "state": "odd"}'])

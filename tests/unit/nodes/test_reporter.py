@@ -32,7 +32,7 @@ class Case:
 
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path, self.now = path, 1000.0
-        self.state = StateFile(path / "state.json")
+        self.state = StateFile(path / "state.json", run=lambda work: work())
         directory: Any = Directory()
         self.reporter = Reporter("t-1", "sl-1", EventLog(path), self.state, directory)
         self.reporter._position = position.Position("t-1", self.state, self.clock)
@@ -137,7 +137,7 @@ def test_a_failure_is_a_phase_with_its_code(case: Case) -> None:
 
 def test_phases_are_written_a_few_times_a_second_at_most(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     writes: list[Any] = []
-    monkeypatch.setattr(case.state, "update", lambda *args, **extra: writes.append(extra))
+    monkeypatch.setattr(case.state, "update_soon", lambda *args, **extra: writes.append(extra))
     for round_ in range(1, 51):
         for phase in ("checked_in", "planned", "training"):
             case.notice("phase", phase, "0x01", round=round_)
