@@ -37,10 +37,8 @@ class Rules:
     early_stopping: int = 0
     """Known mean losses without a better one after which the training ends; 0: never."""
     end_rule: Literal["all", "min_peers"] = "all"
-    merge: str = "mean"
-    """Merge method, a key of `merge.METHODS`."""
-    wire: str = "float32"
-    """Wire format, a key of `wire.WIRES`."""
+    merge: str = "mean"  # a key of `merge.METHODS`
+    wire: str = "float32"  # a key of `wire.WIRES`
     assigned: tuple[NodeId, ...] = ()
     """Nodes that the training was created with. Round 1 waits for them, at most `start_grace`."""
     no_coordinators: frozenset[NodeId] = frozenset()

@@ -21,6 +21,7 @@ u, or to another update that leads to the same value. So a merge that keeps a co
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,16 @@ class _Sixteen:
     largest: float
     narrow: Callable[[Array, Array, Scratch], None]
     widen: Callable[[Array, Array], None]
+
+
+class _Own(threading.local):
+    """A thread's scratch, under 1 MiB: made anew for every block it would cost as much as the work (page faults)."""
+
+    def __init__(self) -> None:
+        self.scratch = Scratch()
+
+
+_OWN = _Own()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +99,7 @@ class Wire:
             return memoryview(x).cast("B")
         before = _array("the base", base, run, block)
         data = np.empty(len(values), np.uint16)
-        scratch = Scratch()
+        scratch = _OWN.scratch
         for cut in _cuts(len(values)):
             _encode(sixteen, values[cut], before[cut], data[cut], scratch)
         return data.view(np.uint8).data
@@ -109,7 +120,7 @@ class Wire:
             return
         before = _array("the base", base, run, block)
         updates = np.frombuffer(data, np.uint16)
-        scratch = Scratch()
+        scratch = _OWN.scratch
         for cut in _cuts(len(values)):
             _decode(sixteen, updates[cut], before[cut], values[cut], scratch)
 

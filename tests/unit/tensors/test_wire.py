@@ -1,7 +1,6 @@
 """Wire formats against a reference of fractions: exactness, one rounding a step, same bits twice, bounds, sizes."""
 
 from fractions import Fraction
-from typing import get_args
 
 import ml_dtypes
 import numpy as np
@@ -9,13 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from swarm_lab.front.options import TrainOptions
-from swarm_lab.nodes.staging import TrainingRules
 from swarm_lab.rounds.layout import DTYPES, Layout, TensorSpec, find_not_finite, root
 from swarm_lab.rounds.merge import merge
 from swarm_lab.rounds.merge_slabs import CHUNK
 from swarm_lab.rounds.wire import WIRES, Wire
-from swarm_lab.spec import TrainingSpec
 
 SIXTEEN = ["bf16", "fp16"]
 WIDTHS = {np.float32: np.uint32, np.float64: np.uint64}
@@ -391,16 +387,3 @@ def test_decoding_into_the_base_itself() -> None:
     memory = bytearray(base)
     WIRES["bf16"].decode(layout, block, data, memory, memory)
     assert same_bits(np.frombuffer(memory, np.float32), there_and_back(WIRES["bf16"], x, base))
-
-
-def test_whoever_offers_a_format_offers_these() -> None:
-    for model in (TrainOptions, TrainingSpec, TrainingRules):
-        assert list(get_args(model.model_fields["wire"].annotation)) == list(WIRES)
-        assert model.model_fields["wire"].default == "float32"
-    assert {name: wire.name for name, wire in WIRES.items()} == {name: name for name in WIRES}
-
-
-def test_the_format_is_part_of_what_the_ledger_has() -> None:
-    rules = TrainingRules(nodes=("sl-1",), sync_frequency=4, min_peers=1, program="0" * 64)
-    assert rules.wire == "float32"
-    assert rules.digest() != rules.model_copy(update={"wire": "bf16"}).digest()
