@@ -169,9 +169,8 @@ class BlockExchange:
                     return None
                 if head.kind == "MERGED" and exchange.wants_merged(head.key, head.block) is None:
                     return None
-                expected = memory.nbytes(self._layout.blocks[head.block])
-                if nbytes != expected:
-                    raise BadMessage(f"block {head.block} of {nbytes} bytes, it has {expected}: another model")
+                if not memory.fits(self._layout.blocks[head.block], nbytes, exactly=head.kind == "BLOCK"):
+                    raise BadMessage(f"block {head.block} does not have {nbytes} bytes: another model, or wire format")
         return self._pool.take(nbytes).data
 
     def _is_known(self, head: Head) -> bool:

@@ -50,8 +50,7 @@ class FrameSender:
             self._frame(to, "LIST", b"".join(memory.work.digests), root=root)
         for number in blocks:
             block = memory.layout.blocks[number]
-            data = memory.encoded(block, block.of(memory.work.contribution))
-            self._frame(to, "BLOCK", data, root=root, block=number)
+            self._frame(to, "BLOCK", memory.own(block), root=root, block=number)
 
     def merged(self, memory: Memory, number: int, to: Sequence[NodeId]) -> None:
         """A merged block."""

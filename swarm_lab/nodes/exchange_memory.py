@@ -33,7 +33,8 @@ class OwnChanged(Exception):
 class Work:
     """One order of the machine, with what it needs: buffers of whole models. `out` is written.
 
-    `digests`: of the contribution's blocks. `base` may be None where nothing needs it.
+    `digests`: of the contribution's blocks. `base` may be None where nothing needs it. `rounded`: the contribution was
+    rounded for this base and wire format; else (a program that is over gives its last weights again) it goes exactly.
     """
 
     order: StartExchange
@@ -41,6 +42,7 @@ class Work:
     digests: tuple[bytes, ...]
     base: Buffer | None
     out: Buffer
+    rounded: bool = True
 
 
 class Pool:
@@ -107,17 +109,22 @@ class Memory:
         """The other members."""
         return [m.node for m in self.work.order.assignment.members if m.node != me]
 
-    def nbytes(self, block: Block) -> int:
-        """Bytes of a block on the wire."""
-        return self.wire.nbytes(self.layout, block.bytes)
-
     def encoded(self, block: Block, data: memoryview) -> Buffer:
         """A block as it travels; no copy where it travels exactly."""
         return data if self.wire.exact else self.wire.encode(self.layout, block.bytes, data, self._base(block))
 
+    def own(self, block: Block) -> Buffer:
+        """A block of my contribution as it travels."""
+        data = block.of(self.work.contribution)
+        return self.encoded(block, data) if self.work.rounded else data
+
+    def fits(self, block: Block, nbytes: int, *, exactly: bool) -> bool:
+        """Whether a block may have so many bytes on the wire; `exactly`: or those of all its bits."""
+        return nbytes == self.wire.nbytes(self.layout, block.bytes) or (exactly and nbytes == block.nbytes)
+
     def decoded(self, block: Block, data: Bytes) -> Bytes:
         """A block as it was before it travelled. Raises `BadMessage`."""
-        if self.wire.exact:
+        if self.wire.exact or data.nbytes == block.nbytes:
             return data
         out = self.pool.take(block.nbytes)
         try:

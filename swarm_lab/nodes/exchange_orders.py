@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from swarm_lab.nodes.exchange import BlockExchange
+from swarm_lab.nodes.exchange import BlockExchange, Keys, Told
 from swarm_lab.nodes.exchange_memory import Work
 from swarm_lab.nodes.liveness import Liveness
+from swarm_lab.nodes.stream_hub import StreamHub, TrainingStreams
+from swarm_lab.nodes.transport import PeerAddress
 from swarm_lab.nodes.vault import Vault
 from swarm_lab.rounds import limits
 from swarm_lab.rounds.exchange_events import EndExchange, ExchangeDone, StartExchange
@@ -18,6 +20,18 @@ from swarm_lab.rounds.merge_names import GLOBAL
 from swarm_lab.rounds.messages import Digest, NodeId
 
 log = logging.getLogger(__name__)
+
+
+class Hears(Protocol):
+    """Who is told what comes of an exchange (`driver.Driver`)."""
+
+    def exchanged(self, event: Told) -> None:
+        """In the event loop."""
+        ...
+
+    def without_exchange(self, reason: str) -> None:
+        """An exchange cannot begin here."""
+        ...
 
 
 class Streams(Protocol):
@@ -123,7 +137,8 @@ class ExchangeOrders:
             what = "the contribution of this node" if contribution is None else "the model before this round"
             self._gone(f"{what} is not here any more")
             return None
-        return Work(order, contribution, await vault.blocks(mine), base, vault.room())
+        rounded = vault.is_rounded(mine, order.base)
+        return Work(order, contribution, await vault.blocks(mine), base, vault.room(), rounded)
 
     async def _end(self) -> None:
         self._work = None
@@ -143,3 +158,32 @@ class ExchangeOrders:
         layout = self._vault.layout
         ties = layout is not None and any(run.dtype == "BOOL" for run in layout.runs)
         return order.method in GLOBAL or ties or not self._exchange.exact
+
+
+def exchange_of(
+    me: NodeId,
+    training: tuple[str, Digest],
+    wire: str,
+    vault: Vault,
+    keys: Keys,
+    hub: StreamHub,
+    find: Callable[[NodeId], PeerAddress | None],
+    hears: Hears,
+    refuse: Callable[[NodeId, str], None],
+) -> ExchangeOrders:
+    """The sharded exchange of one start of a program, on the node's streams; `training` is its id and its ledger key.
+
+    `refuse` is told of peers whose frames broke a rule, in the event loop, as `hears` is.
+    """
+    loop, layout = asyncio.get_running_loop(), vault.layout
+    assert layout is not None  # the program has said it
+
+    def tell(event: Told) -> None:
+        loop.call_soon_threadsafe(hears.exchanged, event)
+
+    def refused(node: NodeId, reason: str) -> None:
+        loop.call_soon_threadsafe(refuse, node, reason)
+
+    exchange = BlockExchange(me, training, layout, wire, keys, hub.send, tell)
+    hub.register(training[0], exchange, layout, refused)
+    return ExchangeOrders(me, vault, exchange, TrainingStreams(hub, training[0], find), hears.without_exchange)

@@ -8,6 +8,7 @@ is always relative to the base that the machine believes in.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from swarm_lab.rounds.digests import Examined
 from swarm_lab.rounds.events import Finish, Load, Park, ProgramReady, StopProgram, SyncPoint, Train
 from swarm_lab.rounds.layout import Buffer
 from swarm_lab.rounds.messages import Digest
+
+log = logging.getLogger(__name__)
 
 Order = Load | Train | Park | StopProgram | Finish
 
@@ -66,10 +69,17 @@ class Pilot:
     """Carries out orders in their order. `emit` takes ProgramReady and SyncPoint for the machine."""
 
     def __init__(
-        self, port: Port, vault: Vault, emit: Callable[[ProgramReady | SyncPoint], None], *, sharded: bool = False
+        self,
+        port: Port,
+        vault: Vault,
+        emit: Callable[[ProgramReady | SyncPoint], None],
+        *,
+        sharded: bool = False,
+        wire: str = "float32",
     ) -> None:
-        """`sharded`: whether this node can exchange models in blocks."""
+        """`sharded`: whether this node can exchange models in blocks. `wire`: how their values travel."""
         self._sharded = sharded
+        self._wire = wire
         self._port = port
         self._vault = vault
         self._emit = emit
@@ -184,7 +194,13 @@ class Pilot:
     async def _examined(self, arrival: Arrival) -> Examined:
         """The weights as they travel, and their root; raises `NotFinite`."""
         assert self._weights is not None
-        found = await self._vault.examine(self._weights)
+        rounded = self._base if self._round and self._wire != "float32" else ""
+        if rounded:
+            try:
+                await self._vault.round(self._wire, self._weights, rounded)
+            except ValueError:
+                log.debug("not rounded: a value is not finite")  # the next look names its tensor
+        found = await self._vault.examine(self._weights, rounded)
         if found.not_finite is not None:
             raise NotFinite(f"tensor {found.not_finite!r} holds NaN or infinity after batch {arrival.batches}")
         return found

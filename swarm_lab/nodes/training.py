@@ -31,8 +31,6 @@ from swarm_lab.nodes.agreement import merged_arguments
 from swarm_lab.nodes.config import NodeConfig
 from swarm_lab.nodes.directory import Directory
 from swarm_lab.nodes.driver import Driver
-from swarm_lab.nodes.exchange import BlockExchange, Told
-from swarm_lab.nodes.exchange_orders import ExchangeOrders
 from swarm_lab.nodes.launching import Start
 from swarm_lab.nodes.ledger_port import LedgerPort
 from swarm_lab.nodes.pilot import Pilot
@@ -51,7 +49,7 @@ from swarm_lab.nodes.registration import Registration
 from swarm_lab.nodes.reporter import Reporter
 from swarm_lab.nodes.staging import Stage, StageRequest
 from swarm_lab.nodes.starts import Starts, resume_of
-from swarm_lab.nodes.stream_hub import StreamHub, TrainingStreams
+from swarm_lab.nodes.stream_hub import StreamHub
 from swarm_lab.nodes.transport import Transport
 from swarm_lab.nodes.vault import Areas, Vault
 from swarm_lab.rounds.checkpoints import Checkpoints
@@ -254,27 +252,13 @@ class TrainingRun:
         driver = Driver(machine, me, self._vault, self._port, self._post, self._members, self._reporter)
         self._outcome = asyncio.get_running_loop().create_future()
         self._reporter.when_over(self._decided)
-        pilot = driver.pilot = Pilot(ProgramPort(program, self._vault), self._vault, driver.apply, sharded=True)
+        pilot = driver.pilot = Pilot(
+            ProgramPort(program, self._vault), self._vault, driver.apply, sharded=True, wire=rules.wire
+        )
         driver.exchange = self._exchange(driver, rules, program.layout)
         place.transport.listen(self.id, driver.sent)
         self._driver = driver
         return driver, pilot
-
-    def _exchange(self, driver: Driver, rules: Rules, layout: Layout) -> ExchangeOrders:
-        """The sharded exchange of this start of the program, with its streams."""
-        place, loop, me = self._place, asyncio.get_running_loop(), self._place.ledger.account
-
-        def tell(event: Told) -> None:
-            loop.call_soon_threadsafe(driver.exchanged, event)
-
-        def refuse(node: NodeId, reason: str) -> None:
-            loop.call_soon_threadsafe(self.refuse, node, reason)
-
-        names = (self.id, rules.training)
-        exchange = BlockExchange(me, names, layout, rules.wire, place.ledger, place.streams.send, tell)
-        streams = TrainingStreams(place.streams, self.id, place.directory.find)
-        place.streams.register(self.id, exchange, layout, refuse)
-        return ExchangeOrders(me, self._vault, exchange, streams, driver.without_exchange)
 
     async def _side_by_side(self, program: Program, driver: Driver, pilot: Pilot) -> None:
         """Run machine and program until both are done."""

@@ -17,6 +17,7 @@ from swarm_lab.rounds.events import Merge, StoredModel
 from swarm_lab.rounds.layout import Buffer, Layout
 from swarm_lab.rounds.merge import merge, rebase
 from swarm_lab.rounds.messages import Digest
+from swarm_lab.rounds.wire import WIRES
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Vault:
         self.layout: Layout | None = None
         self._checkpoints = checkpoints
         self._buffers: dict[Digest, Buffer] = {}
+        self._rounded: dict[Digest, Digest] = {}
         self._blocks: dict[Digest, tuple[bytes, ...]] = {}
         self._pins: Counter[Digest] = Counter()
         self._wanted: frozenset[Digest] = frozenset()
@@ -154,13 +156,29 @@ class Vault:
                 del self._buffers[root]
         await asyncio.to_thread(_copy, areas.merged, model)
 
+    async def round(self, wire: str, buffer: Buffer, base: Digest) -> None:
+        """Round a contribution in place to what travels of it in this wire format; raises `KeyError`, `ValueError`."""
+        start = await self.find(base)
+        if start is None:
+            raise KeyError(base)
+        await asyncio.to_thread(WIRES[wire].quantise, self._known_layout(), buffer, start)
+
+    def is_rounded(self, digest: Digest, base: Digest | None) -> bool:
+        """Whether a contribution was rounded for this base."""
+        return base is None or self._rounded.get(digest) == base
+
     # --- what models hold -----------------------------------------------------------------------------------
 
-    async def examine(self, buffer: Buffer) -> Examined:
-        """Hold a model, if all its values are finite; its blocks' digests are known from then on."""
+    async def examine(self, buffer: Buffer, rounded: Digest = "") -> Examined:
+        """Hold a model, if all its values are finite; its blocks' digests are known from then on.
+
+        `rounded`: the base that it was rounded for.
+        """
         found = await asyncio.to_thread(examine, self._known_layout(), buffer)
         if found.not_finite is None:
             self._blocks[found.root] = found.blocks
+            self._rounded = {root: b for root, b in self._rounded.items() if root in self._buffers}
+            self._rounded[found.root] = rounded
             self.put(found.root, buffer)
         return found
 

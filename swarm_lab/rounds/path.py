@@ -27,11 +27,13 @@ class Choice:
     why: str
 
 
-def choose(nbytes: int, blocks: int, nodes: int, link: Link) -> Choice:
+def choose(nbytes: int, blocks: int, nodes: int, link: Link, wire: str = "float32") -> Choice:
     """The way for a model of `nbytes` bytes in `blocks` blocks among `nodes` members, on links like `link`."""
     if not blocks or nodes < 2:
         return Choice(False, "the model is not cut into blocks" if nodes > 1 else "one node")
     size = f"{nbytes / 1e6:.3g} MB"
+    if wire != "float32":
+        return Choice(True, f"{size} as {wire}: what is rounded travels in blocks")
     if nodes * nbytes > MOST:
         return Choice(True, f"{size} from {nodes} nodes are too much for one")
     if not link.transfer:

@@ -187,7 +187,7 @@ class Desk:
 
     def path(self) -> path.Choice:
         """Which way a model of this training goes, as measured here."""
-        return path.choose(self.nbytes, self.blocks, len(self.roster), self.slowest())
+        return path.choose(self.nbytes, self.blocks, len(self.roster), self.slowest(), self.rules.wire)
 
     def final_id(self) -> Digest:
         """Result id of the ledger's head."""
