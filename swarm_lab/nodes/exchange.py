@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 from blake3 import blake3
@@ -28,7 +27,7 @@ from swarm_lab.rounds.exchange_events import ExchangeDone, ExchangeMoved, Exchan
 from swarm_lab.rounds.layout import Layout, root_of
 from swarm_lab.rounds.merge import Recipe
 from swarm_lab.rounds.messages import Digest, NodeId
-from swarm_lab.rounds.signatures import Signer, Verifier
+from swarm_lab.rounds.signatures import Keys
 from swarm_lab.rounds.slices import SignedSlice, Slice
 from swarm_lab.rounds.wire import WIRES
 
@@ -37,20 +36,6 @@ Told = ExchangeMoved | ExchangeDone | ExchangeSpoiled
 _MOVED_S = 0.1  # between two words that blocks come
 _EARLY_S = 1.0  # a peer may have the plan that much earlier than this node: its first frame waits for it
 _STALE = 256
-
-
-class Keys(Protocol):
-    """Signs as this node and checks what others signed (`ledger.client.Ledger`)."""
-
-    @property
-    def signer(self) -> Signer:
-        """With this node's key."""
-        ...
-
-    @property
-    def verifier(self) -> Verifier:
-        """Of everybody's."""
-        ...
 
 
 class BlockExchange:

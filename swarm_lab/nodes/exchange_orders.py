@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from swarm_lab.nodes.exchange import BlockExchange, Keys, Told
+from swarm_lab.nodes.exchange import BlockExchange, Told
 from swarm_lab.nodes.exchange_memory import Work
 from swarm_lab.nodes.liveness import Liveness
 from swarm_lab.nodes.stream_hub import StreamHub, TrainingStreams
@@ -18,6 +18,7 @@ from swarm_lab.rounds import limits
 from swarm_lab.rounds.exchange_events import EndExchange, ExchangeDone, StartExchange
 from swarm_lab.rounds.merge_names import GLOBAL
 from swarm_lab.rounds.messages import Digest, NodeId
+from swarm_lab.rounds.signatures import Keys
 
 log = logging.getLogger(__name__)
 

@@ -252,10 +252,12 @@ class TrainingRun:
         driver = Driver(machine, me, self._vault, self._port, self._post, self._members, self._reporter)
         self._outcome = asyncio.get_running_loop().create_future()
         self._reporter.when_over(self._decided)
-        pilot = driver.pilot = Pilot(
-            ProgramPort(program, self._vault), self._vault, driver.apply, sharded=True, wire=rules.wire
+        port = ProgramPort(program, self._vault)
+        pilot = driver.pilot = Pilot(port, self._vault, driver.apply, sharded=True, wire=rules.wire)
+        names, find = (self.id, rules.training), place.directory.find
+        driver.exchange = exchange_of(
+            me, names, rules.wire, self._vault, place.ledger, place.streams, find, driver, self.refuse
         )
-        driver.exchange = self._exchange(driver, rules, program.layout)
         place.transport.listen(self.id, driver.sent)
         self._driver = driver
         return driver, pilot

@@ -50,3 +50,17 @@ class Verifier(Protocol):
     def slice(self, part: Slice, signature: Signature) -> bool:
         """Whether `part.merger` signed it."""
         ...
+
+
+class Keys(Protocol):
+    """Signs as this node and checks what others signed (`ledger.client.Ledger`)."""
+
+    @property
+    def signer(self) -> Signer:
+        """With this node's key."""
+        ...
+
+    @property
+    def verifier(self) -> Verifier:
+        """Of everybody's."""
+        ...
