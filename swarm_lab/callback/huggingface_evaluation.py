@@ -17,7 +17,7 @@ from transformers.utils.generic import find_labels
 
 from swarm_lab.callback.errors import CallbackArgumentError, EvaluationError
 from swarm_lab.callback.session import Score
-from swarm_lab.callback.torch_evaluation import Evaluation, _make, _named, _naming
+from swarm_lab.callback.torch_evaluation import Evaluation, _make, _named, _naming, as_tensor
 
 BATCH = 64
 PADDING = -100  # what the models' losses leave out
@@ -53,7 +53,7 @@ class HuggingFaceEvaluation(Evaluation):
         if isinstance(data, DataLoader):
             return data
         if isinstance(data, Mapping):
-            columns = {name: torch.as_tensor(column) for name, column in data.items()}
+            columns = {name: as_tensor(column) for name, column in data.items()}
             lengths = {len(column) for column in columns.values()}
             if len(lengths) != 1:
                 raise CallbackArgumentError(f"the columns of val_data have {sorted(lengths)} rows")

@@ -166,11 +166,16 @@ def _make(home: str, argument: str, values: Mapping[str, Any]) -> Any:
         raise CallbackArgumentError(f"{argument}_args do not fit {name}: {error}") from error
 
 
+def as_tensor(data: Any) -> torch.Tensor:
+    """`data` as a tensor where it lies: `torch.as_tensor` moves also tensors to the program's default device."""
+    return data if isinstance(data, torch.Tensor) else torch.as_tensor(data, device="cpu")
+
+
 def _batches(data: Any, size: int) -> Iterable[Any]:
     if isinstance(data, DataLoader):
         return data
     if isinstance(data, list | tuple) and len(data) == 2:
-        x, y = (torch.as_tensor(part) for part in data)
+        x, y = map(as_tensor, data)
         if len(x) != len(y):
             raise CallbackArgumentError(f"val_data has {len(x)} inputs and {len(y)} targets")
         return [(x[i : i + size], y[i : i + size]) for i in range(0, len(x), size)]

@@ -36,6 +36,7 @@ PART = 1 << 28
 ALIGNMENT = 16
 WORD = 7
 PHASES = tuple(Phase)
+HOST = torch.device("cpu")  # said everywhere: the program may have made another one its default
 
 
 class Call(IntEnum):
@@ -55,12 +56,12 @@ class Ranks:
         self._log = logger
         self.rank = dist.get_rank()
         self._group: Any = dist.new_group(backend="gloo", timeout=LIMIT)
-        self._word = torch.zeros(WORD, dtype=torch.int64)
+        self._word = torch.zeros(WORD, dtype=torch.int64, device=HOST)
 
     def word(self, *numbers: int) -> list[int]:
         """Rank 0's numbers on every rank; rank 0 gives them."""
         if self.rank == 0:
-            self._word[: len(numbers)] = torch.tensor(numbers, dtype=torch.int64)
+            self._word[: len(numbers)] = torch.tensor(numbers, dtype=torch.int64, device=HOST)
         self._broadcast(self._word)
         return self._word.tolist()
 
@@ -247,7 +248,7 @@ class Follower:
 
     def _take_state(self) -> None:
         text, size, *_ = self._ranks.word()
-        buffer = torch.empty(size, dtype=torch.uint8)
+        buffer = torch.empty(size, dtype=torch.uint8, device=HOST)
         self._ranks.data(buffer)
         data = buffer.numpy()
         table, facts = json.loads(data[:text].tobytes())
@@ -278,7 +279,7 @@ def _room(layout: tuple[TensorSpec, ...]) -> tuple[torch.Tensor, list[memoryview
     for spec in layout:
         places.append(at)
         at += -(-spec.nbytes // ALIGNMENT) * ALIGNMENT
-    buffer = torch.zeros(max(at, 1), dtype=torch.uint8)
+    buffer = torch.zeros(max(at, 1), dtype=torch.uint8, device=HOST)
     whole = buffer.numpy().data
     return buffer, [whole[place : place + spec.nbytes] for place, spec in zip(places, layout, strict=True)]
 

@@ -7,7 +7,7 @@
 Each peer adds (its index + 1) to a model of random float32 in 20 tensors; a round takes from the instant at which the
 last peer holds one average to that at which the last holds the next. Nothing is trained. As root on Linux it runs in a
 network namespace of its own, so that the bytes on loopback are its own. The scripts beside it measure other things and
-are run by their paths: merge.py, callback_overhead.py, coming_back.py, adaptive_sync.py.
+are run by their paths: merge.py, callback_overhead.py, device_copies.py, coming_back.py, adaptive_sync.py.
 """
 
 from __future__ import annotations

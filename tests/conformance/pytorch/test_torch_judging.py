@@ -39,6 +39,13 @@ def test_the_loss_is_a_true_mean_over_samples(arguments):
     assert loss == pytest.approx(torch.nn.functional.cross_entropy(net()(X), Y).item(), rel=1e-6)
 
 
+def test_validation_data_stays_where_it_lies_whatever_the_default_device():
+    model = net()
+    wanted = judge(model, (X, Y))
+    with torch.device("meta"):
+        assert wanted == judge(model, (X, Y)) == judge(model, [X.numpy(), Y.numpy()])
+
+
 LOSSES = {
     "MSELoss": (torch.randn(11, 3), {}),
     "L1Loss": (torch.randn(11, 3), {}),
