@@ -31,6 +31,7 @@ from swarm_lab.nodes.agreement import merged_arguments
 from swarm_lab.nodes.config import NodeConfig
 from swarm_lab.nodes.directory import Directory
 from swarm_lab.nodes.driver import Driver
+from swarm_lab.nodes.exchange_orders import exchange_of
 from swarm_lab.nodes.launching import Start
 from swarm_lab.nodes.ledger_port import LedgerPort
 from swarm_lab.nodes.pilot import Pilot
@@ -51,13 +52,12 @@ from swarm_lab.nodes.staging import Stage, StageRequest
 from swarm_lab.nodes.starts import Starts, resume_of
 from swarm_lab.nodes.stream_hub import StreamHub
 from swarm_lab.nodes.transport import Transport
-from swarm_lab.nodes.vault import Areas, Vault
+from swarm_lab.nodes.vault import Vault
 from swarm_lab.rounds.checkpoints import Checkpoints
 from swarm_lab.rounds.events import EMPTY_VIEW, Fail, Finish, ProgramFailed, Rules, StopRequested
 from swarm_lab.rounds.layout import Buffer, Layout
 from swarm_lab.rounds.machine import Machine
 from swarm_lab.rounds.messages import GONE, Message, NodeId, Phase
-from swarm_lab.rounds.model_file import write_model
 
 log = logging.getLogger(__name__)
 
@@ -223,8 +223,7 @@ class TrainingRun:
             self._known = self._rounds_with_me()
             resume = resume_of(number, len(driver.machine.desk.view.results))
             await program.welcome(interval=terms.sync_frequency, seed=spec.seed, arguments=arguments, resume=resume)
-            segment = program.segment
-            self._vault.share(Areas(segment.contribution, segment.merged, segment.hold))
+            self._vault.share(program.segment)
             await self._side_by_side(program, driver, pilot)
         finally:
             await program.kill()
@@ -346,14 +345,12 @@ class TrainingRun:
         return True
 
     async def _save(self, outcome: Finish) -> None:
-        buffer = await self._vault.find(outcome.result.model)
-        assert buffer is not None and self._vault.layout is not None  # Finish comes after the model
         about = {"training": self.id, "round": str(outcome.result.round), "digest": outcome.result.model}
         path = self._folder / "model.safetensors"
         until = time.monotonic() + self._request.rules.absent_s
         while True:
             try:
-                await asyncio.to_thread(write_model, path, self._vault.layout, buffer, about)
+                await self._vault.write(outcome.result.model, path, about)
                 return
             except OSError as error:  # a full disk may have room again
                 if time.monotonic() > until:

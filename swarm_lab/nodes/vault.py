@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from swarm_lab.rounds.events import Merge, StoredModel
 from swarm_lab.rounds.layout import Buffer, Layout
 from swarm_lab.rounds.merge import merge, rebase
 from swarm_lab.rounds.messages import Digest
+from swarm_lab.rounds.model_file import write_model
 from swarm_lab.rounds.wire import WIRES
 
 log = logging.getLogger(__name__)
@@ -24,16 +27,15 @@ log = logging.getLogger(__name__)
 _LOOK_S, _BUSY_S = 0.01, 60.0
 
 
-class Areas:
-    """The two models' worth of memory that the node shares with its program, and whose content changes.
+class Areas(Protocol):
+    """The two models' worth of memory that the node shares with its program, and whose content changes (`Segment`)."""
 
-    `hold` asks the program to leave its contribution as it is.
-    """
+    contribution: memoryview
+    merged: memoryview
 
-    def __init__(self, contribution: memoryview, merged: memoryview, hold: Callable[[bool], None]) -> None:
-        self.contribution = contribution
-        self.merged = merged
-        self.hold = hold
+    def hold(self, wanted: bool) -> None:
+        """Ask the program to leave its contribution as it is, or take that back."""
+        ...
 
 
 class Vault:
@@ -235,6 +237,13 @@ class Vault:
         await asyncio.to_thread(self._checkpoints.store, round_, result_id, layout, buffer, digest, batches)
         self._stored = digest
         await asyncio.to_thread(self._checkpoints.keep, self._needed | {result_id})
+
+    async def write(self, digest: Digest, path: Path, about: Mapping[str, str]) -> None:
+        """Write a model to a file of its own; raises `OSError`, and `KeyError` for one that is nowhere."""
+        buffer = await self.find(digest)
+        if buffer is None:
+            raise KeyError(digest)
+        await asyncio.to_thread(write_model, path, self._known_layout(), buffer, about)
 
     async def prune(self, result_ids: frozenset[Digest]) -> None:
         """Drop checkpoints that are neither named, now or until the next call, nor of the last rounds."""
