@@ -21,6 +21,8 @@ FIRST_BATCH: Final = 30.0
 """The first batch of a program compiles, tunes and reads: nothing is known of it yet."""
 STORE_AGAIN: Final = 2.0
 """A model that the disk did not take is tried again after this."""
+STORED: Final = 8
+"""So many nodes, those that commit first, hear of a stored model at once; heartbeats tell the others."""
 STRANGER: Final = 9.0
 """A holder that did not vote leaves the commit to those that did for so long."""
 

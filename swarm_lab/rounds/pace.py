@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swarm_lab.rounds import limits
-from swarm_lab.rounds.messages import AT_SYNC, Heartbeat, NodeId, Phase
+from swarm_lab.rounds.messages import AT_SYNC, NodeId, Phase
 from swarm_lab.rounds.state import Desk
 
 
@@ -21,6 +21,9 @@ class Pace:
         self.enough_since: float | None = None
         """Since when `min_peers` of them do."""
         self.seen_up: set[NodeId] = set()
+        self._starting: tuple[int, tuple[NodeId, ...]] = (-1, ())
+        self._counted = (-1, -1, 0, 0, False)
+        """desk.told, round, others that may come, those of them that are at the sync point, whether one trains."""
 
     def restart(self) -> None:
         """A new attempt."""
@@ -66,44 +69,50 @@ class Pace:
         if desk.final_id() != state.base.result_id or self.not_started():
             self.forget()
             return None
-        others = [
-            beat
-            for n, beat in sorted(desk.heartbeats.items())
-            if n in desk.up and n in desk.view.members and beat.phase is not Phase.FAILED
-        ]
-        self._count(others)
+        trains = self._clock()
         link, now = desk.slowest(), desk.now
         if self.all_since is not None:
             if now - self.all_since > limits.plan_with_all(link.rtt, link.transfer, state.attempt):
                 return "all are in, no plan"
         elif self.enough_since is not None:
-            trains = any(beat.phase is Phase.TRAINING for beat in others)
             grace = limits.grace(desk.rules.grace, [took])
             limit = limits.plan_with_enough(grace, link.rtt, link.transfer, state.attempt)
             if not (done and trains) and now - self.enough_since > limit:
                 return "no plan in time"
         return None
 
-    def _count(self, others: list[Heartbeat]) -> None:
+    def _clock(self) -> bool:
+        """Start or stop the clocks by who is here; whether some other member still trains."""
         desk = self.desk
         number = desk.state.base.round + 1
-        here = 1 + sum(beat.phase in AT_SYNC and beat.round == number for beat in others)
-        if here < desk.rules.min_peers:
+        if self._counted[:2] != (desk.told, number):
+            beats, members = desk.heartbeats, desk.view.members
+            others = [b for n, b in beats.items() if b.phase is not Phase.FAILED and n in members]
+            here = sum(b.phase in AT_SYNC and b.round == number for b in others)
+            trains = any(b.phase is Phase.TRAINING for b in others)
+            self._counted = desk.told, number, len(others), here, trains
+        _, _, others_here, here, trains = self._counted
+        if 1 + here < desk.rules.min_peers:
             self.forget()
-            return
+            return trains
         self.enough_since = desk.now if self.enough_since is None else self.enough_since
-        if here < 1 + len(others):
+        if here < others_here:
             self.all_since = None
         elif self.all_since is None:
             self.all_since = desk.now
+        return trains
 
     def not_started(self) -> tuple[NodeId, ...]:
         """Assigned nodes that round 1 still waits for: not announced, not reached yet, or their program starts."""
         desk, state = self.desk, self.desk.state
-        self.seen_up |= desk.up
-        if state.base.round or desk.now - self.synced_at >= desk.rules.start_grace:
+        if state.base.round:
             return ()
-        return tuple(n for n in desk.rules.assigned if n != desk.me and self._comes(n))
+        self.seen_up |= desk.up
+        if desk.now - self.synced_at >= desk.rules.start_grace:
+            return ()
+        if self._starting[0] != desk.told:
+            self._starting = desk.told, tuple(n for n in desk.rules.assigned if n != desk.me and self._comes(n))
+        return self._starting[1]
 
     def _comes(self, node: NodeId) -> bool:
         desk = self.desk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -132,7 +132,7 @@ class Desk:
     state: State = field(default_factory=State)
     now: float = 0.0
     view: LedgerView = EMPTY_VIEW
-    up: set[NodeId] = field(default_factory=set)
+    up: frozenset[NodeId] = frozenset()
     gone: dict[NodeId, str] = field(default_factory=dict)
     """Why a peer that was heard is not heard any more."""
     heartbeats: dict[NodeId, Heartbeat] = field(default_factory=dict)
@@ -145,6 +145,10 @@ class Desk:
     blocks: int = 0
     out: list[Action] = field(default_factory=list)
     trend: Trend = field(init=False)
+    told: int = 0
+    """Goes up whenever the ledger, the peers that are up, their heartbeats or links may have changed."""
+    _slowest: Link | None = None
+    _at_sync: tuple[int, int, list[Heartbeat]] = (-1, -1, [])
 
     def __post_init__(self) -> None:
         self.trend = Trend(self.rules.sync)
@@ -153,6 +157,18 @@ class Desk:
         """Take a newer view of the ledger."""
         if view is not self.view:
             self.view, self.roster = view, order.present(view)
+            self.told += 1
+
+    def hears(self, up: Set[NodeId], heartbeats: Mapping[NodeId, Heartbeat]) -> None:
+        """Take who is up, and the latest heartbeats; kept is one of each peer that is up, and no other."""
+        self.up = frozenset(up)
+        if self.me in self.up:
+            self.up -= {self.me}
+        self.heartbeats = dict(heartbeats)
+        if not self.heartbeats.keys() <= self.up:
+            self.heartbeats = {n: beat for n, beat in heartbeats.items() if n in self.up}
+        self._slowest = None
+        self.told += 1
 
     def act(self, action: Action) -> None:
         """Add an action of the event in hand."""
@@ -180,10 +196,11 @@ class Desk:
 
     def slowest(self) -> Link:
         """The worst of each figure among the live peers."""
-        links = [self.links[n] for n in self.up if n in self.links]
-        if not links:
-            return _DEFAULT
-        return Link(max(x.rtt for x in links), max(x.transfer for x in links), max(x.silence for x in links))
+        if self._slowest is None:
+            links = {id(x): x for x in (self.links.get(n) for n in self.up) if x is not None}.values()
+            figures = [(x.rtt, x.transfer, x.silence) for x in links]
+            self._slowest = Link(*map(max, zip(*figures, strict=True))) if figures else _DEFAULT
+        return self._slowest
 
     def path(self) -> path.Choice:
         """Which way a model of this training goes, as measured here."""
@@ -228,10 +245,10 @@ class Desk:
 
     def peers_at_sync(self, number: int) -> list[Heartbeat]:
         """Heartbeats of the live peers that stand at the sync point of that round."""
-        beats = self.heartbeats
-        return [
-            beats[n] for n in sorted(beats) if n in self.up and beats[n].round == number and beats[n].phase in AT_SYNC
-        ]
+        if self._at_sync[:2] != (self.told, number):
+            beats = [b for b in self.heartbeats.values() if b.round == number and b.phase in AT_SYNC]
+            self._at_sync = self.told, number, beats
+        return self._at_sync[2]
 
 
 _DEFAULT = Link()

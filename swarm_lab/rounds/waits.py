@@ -44,6 +44,7 @@ class Waits:
         self.catch_up = catch_up
         self.wait: Wait | None = None
         self.since = 0.0
+        self._plan_wait: tuple[object, Wait] | None = None
 
     def tick(self, ready: bool) -> Fail | None:
         """Tell what changed. `ready`: the program is connected."""
@@ -103,7 +104,11 @@ class Waits:
         if state.phase is Phase.CONFIRMING or (state.held and state.at_sync()):
             return Wait("ledger", f"waiting for the ledger to confirm round {state.base.round}")
         if state.phase is Phase.CHECKED_IN:
-            return self._plan()
+            # Nobody waits for the very moment at which such a wait changes its name: the tick after it will do.
+            key = (self.desk.told, state.coordinator, state.base.result_id)
+            if self._plan_wait is None or self._plan_wait[0] != key:
+                self._plan_wait = key, self._plan()
+            return self._plan_wait[1]
         if state.phase is Phase.EXCHANGING and self.member.vote is None:
             late = tuple(sorted({*state.lacks, *state.unmerged}))
             text = "blocks are overdue" if late else "exchanging blocks with the others"
@@ -130,7 +135,8 @@ class Waits:
             return Wait("start", "waiting for assigned nodes to start", starting)
         nodes = desk.roster if number > 1 else order.expected(desk.rules, desk.view)
         missing = tuple(n for n in nodes if n != desk.me and not desk.live(n))
-        here = len(desk.roster) - sum(n in desk.roster for n in missing)
+        absent = {n for n in missing if n in desk.view.members}
+        here = sum(n not in absent for n in desk.roster)
         if here < desk.rules.min_peers:
             text = f"waiting for peers: {desk.rules.min_peers} are needed, {here} are here"
             return Wait("peers", text, missing)
