@@ -152,15 +152,20 @@ class Commitment:
         desk, result_id = self.desk, self.desk.state.base.result_id
         if result_id in desk.view.included:
             return
-        turn = next((n for n in (held.issuer, *held.certificate.voters()) if desk.live(n)), None)
-        first = turn == desk.me and not held.committed_once
-        if desk.now < held.next_commit and not first:
+        if desk.now < held.next_commit and (held.committed_once or not self._first(held)):
             return
         if len(self.stored_by(result_id)) < desk.rules.min_peers:
             return
         held.next_commit = desk.now + limits.commit_again(desk.view.block_seconds)
         held.committed_once = True
         desk.act(Commit(held.certificate))
+
+    def _first(self, held: Held) -> bool:
+        """Whether the turn is mine: the issuer's, else that of the first live voter."""
+        desk = self.desk
+        if desk.live(held.issuer):
+            return held.issuer == desk.me
+        return next((v.voter for v in held.certificate.votes if desk.live(v.voter)), None) == desk.me
 
     # --- the ledger ---------------------------------------------------------------------------------------
 

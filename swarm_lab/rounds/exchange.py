@@ -153,6 +153,10 @@ class Exchange:
     _missing: dict[int, set[Digest]] = field(default_factory=dict)
     """By block of my share: roots whose block is not here."""
     _parts: dict[NodeId, _Part] = field(default_factory=dict)
+    _owners: dict[int, NodeId] = field(default_factory=dict)
+    """By block: who merges it."""
+    _open: set[NodeId] = field(default_factory=set)
+    """Owners whose merged blocks or slice are not all here."""
     _untabled: set[int] = field(default_factory=set)
     _uncombined: set[int] = field(default_factory=set)
     _turn: int = 0
@@ -172,6 +176,8 @@ class Exchange:
         for share in assignment.shares:
             shares.setdefault(share.node, set()).update(range(share.first, share.stop))
         self._parts = {node: _Part(set(part), frozenset(part)) for node, part in shares.items()}
+        self._owners = {block: node for node, part in shares.items() for block in part}
+        self._open = set(shares)
         own = shares.get(self.me, set())
         self._uncombined, self._untabled = set(own), set(own) if assignment.tables else set()
         orders: list[Order] = []
@@ -269,7 +275,8 @@ class Exchange:
         """Whose merged block this is, if it is missing here."""
         if self.assignment is None or self.assignment.id != assignment or self.done:
             return None
-        return next((n for n, part in self._parts.items() if n != self.me and block in part.blocks), None)
+        owner = self._owners.get(block)
+        return owner if owner and owner != self.me and block in self._parts[owner].blocks else None
 
     def merged(self, owner: NodeId, block: int, digest: bytes) -> list[Order]:
         """A merged block of that owner is here, with this digest."""
@@ -308,7 +315,9 @@ class Exchange:
             part.blocks, part.slice = set(part.all), None
             part.digests.clear()
             return [Spoil(owner)]
-        if self.done or any(part.blocks or part.slice is None for part in self._parts.values()):
+        if not part.blocks and part.slice is not None:
+            self._open.discard(owner)
+        if self.done or self._open:
             return []
         self.done = True
         return [Complete()]
@@ -348,10 +357,13 @@ class Exchange:
     def _asks(self) -> Iterable[Ask]:
         if self.assignment is None or self.done:
             return
-        for member in self.assignment.givers():
-            blocks = tuple(sorted(b for b, roots in self._missing.items() if member.root in roots))
-            if blocks and member.node != self.me:
-                yield Ask(member.node, "raw", member.node, blocks)
+        missing: dict[Digest, list[int]] = {}
+        for block, roots in sorted(self._missing.items()):
+            for root in roots:
+                missing.setdefault(root, []).append(block)
+        for member in self.assignment.givers() if missing else ():
+            if member.root in missing and member.node != self.me:
+                yield Ask(member.node, "raw", member.node, tuple(missing[member.root]))
         for owner, part in sorted(self._parts.items()):
             if owner == self.me:
                 continue

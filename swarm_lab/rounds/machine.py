@@ -166,8 +166,7 @@ class Machine:
             self._fail(wrong)
         elif not wrong and len(event.view.results) >= len(desk.view.results):
             desk.see(event.view)
-        desk.links = event.links
-        desk.hears(event.up, event.heartbeats)
+        desk.hears(event.up, event.heartbeats, event.links)
 
     def _receive(self, event: e.Received) -> None:
         desk, message = self.desk, event.message

@@ -235,8 +235,7 @@ class Member:
             self.move_on(f"bad plan: {wrong}")
             return
         self.last_plan[key] = (plan.attempt, plan.number)
-        for entry in message.entries:
-            self.doubles.see(SignedCheckIn(message.check_in(entry), entry.signature))
+        self.doubles.see_plan(message)
         if checks.contributes(signed.check_in, message.result()):
             self._accept(message)
         else:
@@ -366,3 +365,4 @@ class Member:
         self.exchanged.clear()
         number = self.desk.state.base.round
         self.last_plan = {k: v for k, v in self.last_plan.items() if k[0] > number}
+        self.doubles.forget(number)

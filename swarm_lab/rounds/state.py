@@ -148,6 +148,7 @@ class Desk:
     told: int = 0
     """Goes up whenever the ledger, the peers that are up, their heartbeats or links may have changed."""
     _slowest: Link | None = None
+    _head: tuple[Result, Digest] | None = None
     _at_sync: tuple[int, int, list[Heartbeat]] = (-1, -1, [])
 
     def __post_init__(self) -> None:
@@ -156,18 +157,24 @@ class Desk:
     def see(self, view: LedgerView) -> None:
         """Take a newer view of the ledger."""
         if view is not self.view:
-            self.view, self.roster = view, order.present(view)
+            old, self.view = self.view, view
+            if (old.members, old.removed, old.left) != (view.members, view.removed, view.left):
+                self.roster = order.present(view)
             self.told += 1
 
-    def hears(self, up: Set[NodeId], heartbeats: Mapping[NodeId, Heartbeat]) -> None:
+    def hears(
+        self, up: Set[NodeId], heartbeats: Mapping[NodeId, Heartbeat], links: Mapping[NodeId, Link] | None = None
+    ) -> None:
         """Take who is up, and the latest heartbeats; kept is one of each peer that is up, and no other."""
-        self.up = frozenset(up)
-        if self.me in self.up:
-            self.up -= {self.me}
+        if up != self.up or (links is not None and links is not self.links):
+            self.up = frozenset(up)
+            if self.me in self.up:
+                self.up -= {self.me}
+            self.links = self.links if links is None else links
+            self._slowest = None
         self.heartbeats = dict(heartbeats)
         if not self.heartbeats.keys() <= self.up:
             self.heartbeats = {n: beat for n, beat in heartbeats.items() if n in self.up}
-        self._slowest = None
         self.told += 1
 
     def act(self, action: Action) -> None:
@@ -197,8 +204,7 @@ class Desk:
     def slowest(self) -> Link:
         """The worst of each figure among the live peers."""
         if self._slowest is None:
-            links = {id(x): x for x in (self.links.get(n) for n in self.up) if x is not None}.values()
-            figures = [(x.rtt, x.transfer, x.silence) for x in links]
+            figures = {(x.rtt, x.transfer, x.silence) for n, x in self.links.items() if n in self.up}
             self._slowest = Link(*map(max, zip(*figures, strict=True))) if figures else _DEFAULT
         return self._slowest
 
@@ -209,7 +215,11 @@ class Desk:
     def final_id(self) -> Digest:
         """Result id of the ledger's head."""
         results = self.view.results
-        return self.verifier.result_id(results[-1]) if results else GENESIS
+        if not results:
+            return GENESIS
+        if self._head is None or self._head[0] is not results[-1]:
+            self._head = results[-1], self.verifier.result_id(results[-1])
+        return self._head[1]
 
     def next_interval(self, number: int, participants: Sequence[Participant]) -> int:
         """`checks.next_interval` for round `number` of these participants, on the rounds that my base stands on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rounds_sim.registry import Key, root, weighted_mean
 
@@ -16,37 +16,47 @@ from swarm_lab.rounds.slices import SignedSlice, Slice
 if TYPE_CHECKING:
     from rounds_sim.peer import Peer
 
-AGAIN, OVERDUE = 0.5, 0.6
+AGAIN, OVERDUE, TELLS = 0.5, 0.6, 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Raw:
+    share: ClassVar[int] = 1
+
     root: Digest
     block: int
     value: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Merged:
+    share: ClassVar[int] = 1
+
     assignment: Digest
     block: int
     value: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tables:
+    share: ClassVar[int] = 0
+
     assignment: Digest
     owner: NodeId
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Signed:
+    share: ClassVar[int] = 0
+
     assignment: Digest
     slice: SignedSlice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Need:
+    share: ClassVar[int] = 0
+
     assignment: Digest
     what: x.What
     owner: NodeId
@@ -70,6 +80,7 @@ class Blocks:
         self.raw: dict[tuple[Digest, int], int] = {}
         self.merged: dict[int, int] = {}
         self.told: tuple[tuple[NodeId, ...], tuple[NodeId, ...]] = ((), ())
+        self.moved_at = -1.0
 
     # --- the machine's order ------------------------------------------------------------------------------
 
@@ -80,7 +91,7 @@ class Blocks:
         assert self.exchange is not None
         if old is None or old.assignment.id != order.assignment.id:
             self.merged = {}
-        self.order, self.told = order, ((), ())
+        self.order, self.told, self.moved_at = order, ((), ()), -1.0
         self.do(self.exchange.begin(order.assignment, world.now))
 
     def end(self) -> None:
@@ -245,7 +256,11 @@ class Blocks:
 
     def tell(self, moved: bool) -> None:
         assert self.exchange is not None and self.order is not None
-        late = self.exchange.overdue(self.peer.world.now, OVERDUE)
+        now = self.peer.world.now
+        if moved and now - self.moved_at < TELLS:
+            return
+        late = self.exchange.overdue(now, OVERDUE)
         if moved or late != self.told:
             self.told = late
+            self.moved_at = now if moved else self.moved_at
             self.peer.later(ExchangeMoved(self.peer.world.now, self.order.assignment.id, *late, moved))
