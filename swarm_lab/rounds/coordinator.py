@@ -57,7 +57,7 @@ class Coordinator:
         """Updates and merged models that it may still need."""
         found: set[Digest] = set()
         for g in self.rounds.values():
-            found.update(m.check_in.root for m in g.check_ins.values())
+            found |= g.roots
             found.update(g.merged.values())
         return found
 
@@ -118,6 +118,7 @@ class Coordinator:
             del g.excluded[node]
         came_back = old is None or message.attempt > old.attempt
         g.check_ins[node] = message
+        g.roots.add(c.root)
         g.came = True
         self._ask_for_update(g, c)
         if g.certificate or not g.planned():

@@ -13,8 +13,8 @@ class Doubles:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.seen: dict[tuple[int, Digest], dict[tuple[NodeId, int], Entry]] = {}
-        """By round and prev, then by node and incarnation."""
+        self.seen: dict[tuple[int, Digest], dict[NodeId, Entry]] = {}
+        """By round and prev, then by node: of its latest incarnation."""
         self.proofs: dict[NodeId, Report] = {}
         self.report_at = 0.0
 
@@ -25,13 +25,22 @@ class Doubles:
 
     def see_plan(self, message: PlanMessage) -> None:
         """All check-ins of a plan, which are good."""
-        for entry in message.entries:
-            self._see(message.plan.round, message.plan.prev, entry)
+        key = message.plan.round, message.plan.prev
+        planned = {entry.participant.node: entry for entry in message.entries}
+        for node in sorted(planned.keys() & self.seen.setdefault(key, {}).keys()):
+            self._see(*key, planned.pop(node))
+        self.seen[key].update(planned)
 
     def _see(self, number: int, prev: Digest, entry: Entry) -> None:
         p = entry.participant
-        first = self.seen.setdefault((number, prev), {}).setdefault((p.node, p.incarnation), entry)
-        if first is entry or first.participant == p or p.node in self.proofs or p.node in self.desk.view.removed:
+        book = self.seen.setdefault((number, prev), {})
+        first = book.setdefault(p.node, entry)
+        if first is entry or first.participant == p:
+            return
+        if first.participant.incarnation != p.incarnation:
+            book[p.node] = max(first, entry, key=lambda one: one.participant.incarnation)
+            return
+        if p.node in self.proofs or p.node in self.desk.view.removed:
             return
         self.proofs[p.node] = Report(*(self._signed(number, prev, one) for one in (first, entry)))
         self.desk.notice("bad_peer", "two check-ins for one round", (p.node,), round=number)

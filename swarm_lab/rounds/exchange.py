@@ -196,6 +196,9 @@ class Exchange:
     def _collect(self, own: set[int]) -> list[Order]:
         """What my share needs, and what of it is here from an earlier plan."""
         assert self.assignment is not None
+        self._missing = {}
+        if not own:
+            return []
         others = [m for m in self.assignment.givers() if m.node != self.me]
         roots = {m.root for m in others}
         for gone in self._raw.keys() - roots:

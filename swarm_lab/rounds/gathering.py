@@ -59,6 +59,8 @@ class Gathering:
     round: int
     prev: Digest
     check_ins: dict[NodeId, CheckInMessage] = field(default_factory=dict)
+    roots: set[Digest] = field(default_factory=set)
+    """Of all check-ins that came."""
     excluded: dict[NodeId, Exclusion] = field(default_factory=dict)
     enough_since: float | None = None
     waiting_for: tuple[NodeId, ...] = ()

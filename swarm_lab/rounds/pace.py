@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swarm_lab.rounds import limits
-from swarm_lab.rounds.messages import AT_SYNC, NodeId, Phase
+from swarm_lab.rounds.messages import NodeId, Phase
 from swarm_lab.rounds.state import Desk
 
 
@@ -21,9 +21,8 @@ class Pace:
         self.enough_since: float | None = None
         """Since when `min_peers` of them do."""
         self.seen_up: set[NodeId] = set()
+        self._assigned = frozenset(desk.rules.assigned)
         self._starting: tuple[int, tuple[NodeId, ...]] = (-1, ())
-        self._counted = (-1, -1, 0, 0, False)
-        """desk.told, round, others that may come, those of them that are at the sync point, whether one trains."""
 
     def restart(self) -> None:
         """A new attempt."""
@@ -35,7 +34,7 @@ class Pace:
         self.all_since = self.enough_since = None
 
     def _attempts(self) -> list[int]:
-        return [beat.attempt for beat in self.desk.peers_at_sync(self.desk.state.base.round + 1)]
+        return [beat.attempt for beat in self.desk.crowd().at_sync.values()]
 
     def majority_ahead(self) -> int | None:
         """The attempt that more than half of the others have reached, if it is ahead of mine (rule 2)."""
@@ -84,23 +83,16 @@ class Pace:
     def _clock(self) -> bool:
         """Start or stop the clocks by who is here; whether some other member still trains."""
         desk = self.desk
-        number = desk.state.base.round + 1
-        if self._counted[:2] != (desk.told, number):
-            beats, members = desk.heartbeats, desk.view.members
-            others = [b for n, b in beats.items() if b.phase is not Phase.FAILED and n in members]
-            here = sum(b.phase in AT_SYNC and b.round == number for b in others)
-            trains = any(b.phase is Phase.TRAINING for b in others)
-            self._counted = desk.told, number, len(others), here, trains
-        _, _, others_here, here, trains = self._counted
-        if 1 + here < desk.rules.min_peers:
+        crowd = desk.crowd()
+        if 1 + crowd.here < desk.rules.min_peers:
             self.forget()
-            return trains
+            return crowd.trains
         self.enough_since = desk.now if self.enough_since is None else self.enough_since
-        if here < others_here:
+        if crowd.here < crowd.coming:
             self.all_since = None
         elif self.all_since is None:
             self.all_since = desk.now
-        return trains
+        return crowd.trains
 
     def not_started(self) -> tuple[NodeId, ...]:
         """Assigned nodes that round 1 still waits for: not announced, not reached yet, or their program starts."""
@@ -111,14 +103,13 @@ class Pace:
         if desk.now - self.synced_at >= desk.rules.start_grace:
             return ()
         if self._starting[0] != desk.told:
-            self._starting = desk.told, tuple(n for n in desk.rules.assigned if n != desk.me and self._comes(n))
+            self._starting = desk.told, tuple(sorted(self._not_here()))
         return self._starting[1]
 
-    def _comes(self, node: NodeId) -> bool:
-        desk = self.desk
-        if node in desk.view.left or node in desk.view.removed:
-            return False
-        beat = desk.heartbeats.get(node)
-        if beat is not None and node in desk.up:
-            return beat.phase is Phase.STARTING or (node not in desk.view.members and beat.phase is not Phase.FAILED)
-        return node not in desk.view.members or node not in self.seen_up
+    def _not_here(self) -> set[NodeId]:
+        """Not announced (unless it says that it gave up), never reached, or without its program yet."""
+        desk, crowd, assigned = self.desk, self.desk.crowd(), self._assigned
+        found = set(assigned.difference(desk.view.members, crowd.failed))
+        found |= assigned - self.seen_up - found
+        found |= assigned.intersection(crowd.starting)
+        return found.difference(desk.view.left, desk.view.removed, (desk.me,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,6 +24,10 @@ from swarm_lab.rounds.messages import (
 from swarm_lab.rounds.signatures import Signer, Verifier
 from swarm_lab.rounds.slices import Shares
 from swarm_lab.rounds.trend import Trend
+
+
+_TRAINING, _STARTING, _FAILED = Phase.TRAINING, Phase.STARTING, Phase.FAILED
+_CHECKED_IN, _PLANNED, _EXCHANGING = Phase.CHECKED_IN, Phase.PLANNED, Phase.EXCHANGING
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,44 @@ class State:
 
 
 @dataclass(slots=True)
+class Crowd:
+    """What the heartbeats of the live peers say together, about one round."""
+
+    at_sync: dict[NodeId, Heartbeat] = field(default_factory=dict)
+    """Of those that stand at its sync point."""
+    here: int = 0
+    """Members among them."""
+    coming: int = 0
+    """Members that have not failed, wherever they stand."""
+    trains: bool = False
+    """Whether one of those trains."""
+    starting: list[NodeId] = field(default_factory=list)
+    """Whose program is not there yet."""
+
+    failed: list[NodeId] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, beats: Mapping[NodeId, Heartbeat], members: Container[NodeId], number: int) -> Crowd:
+        """One pass over all, once a tick: it is most of what a tick costs in a swarm of a thousand."""
+        crowd = cls()
+        for node, beat in beats.items():
+            phase, member = beat.phase, node in members
+            if phase is _TRAINING:
+                crowd.trains = crowd.trains or member
+            elif phase is _CHECKED_IN or phase is _PLANNED or phase is _EXCHANGING:
+                if beat.round == number:
+                    crowd.at_sync[node] = beat
+                    crowd.here += member
+            elif phase is _STARTING:
+                crowd.starting.append(node)
+            elif phase is _FAILED:
+                crowd.failed.append(node)
+                continue
+            crowd.coming += member
+        return crowd
+
+
+@dataclass(slots=True)
 class Desk:
     """The world: who I am, what the ledger and the peers last said, and the actions of the event in hand."""
 
@@ -140,6 +182,9 @@ class Desk:
     have: set[Digest] = field(default_factory=set)
     """Roots whose tensors the driver holds, in memory or on disk."""
     roster: tuple[NodeId, ...] = ()
+    """Members that have neither left nor been removed, ascending."""
+    present: frozenset[NodeId] = frozenset()
+    """The same."""
     nbytes: int = 0
     """Of a model; 0 until the program has said it."""
     blocks: int = 0
@@ -149,7 +194,7 @@ class Desk:
     """Goes up whenever the ledger, the peers that are up, their heartbeats or links may have changed."""
     _slowest: Link | None = None
     _head: tuple[Result, Digest] | None = None
-    _at_sync: tuple[int, int, list[Heartbeat]] = (-1, -1, [])
+    _crowd: tuple[int, int, Crowd] = (-1, -1, Crowd())
 
     def __post_init__(self) -> None:
         self.trend = Trend(self.rules.sync)
@@ -160,6 +205,7 @@ class Desk:
             old, self.view = self.view, view
             if (old.members, old.removed, old.left) != (view.members, view.removed, view.left):
                 self.roster = order.present(view)
+                self.present = frozenset(self.roster)
             self.told += 1
 
     def hears(
@@ -253,12 +299,12 @@ class Desk:
         """The latest of a node, of mine as well."""
         return self.heartbeat() if node == self.me else self.heartbeats.get(node)
 
-    def peers_at_sync(self, number: int) -> list[Heartbeat]:
-        """Heartbeats of the live peers that stand at the sync point of that round."""
-        if self._at_sync[:2] != (self.told, number):
-            beats = [b for b in self.heartbeats.values() if b.round == number and b.phase in AT_SYNC]
-            self._at_sync = self.told, number, beats
-        return self._at_sync[2]
+    def crowd(self) -> Crowd:
+        """The live peers, as seen from the round that this node works for."""
+        number = self.state.base.round + 1
+        if self._crowd[:2] != (self.told, number):
+            self._crowd = self.told, number, Crowd.of(self.heartbeats, self.view.members, number)
+        return self._crowd[2]
 
 
 _DEFAULT = Link()

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import random
 
-from rounds_sim.schedules import die_at_a_moment
+from rounds_sim.schedules import die_at_a_moment, limit
 from rounds_sim.world import Setup, World
+
+
+def go(world: World) -> World:
+    """Run it. The garbage collector would look at all of a thousand nodes again and again."""
+    gc.collect()
+    gc.disable()
+    try:
+        return world.run(limit(world))
+    finally:
+        gc.enable()
 
 
 def crowd(seed: int, nodes: int) -> World:

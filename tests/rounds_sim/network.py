@@ -24,6 +24,9 @@ class Network:
         self.world = world
         self.cuts: set[Pair] = set()
         self.up: dict[NodeId, set[NodeId]] = {n: set() for n in world.names}
+        self.many = len(world.names) > MANY
+        self.known: set[NodeId] = set()
+        """Of many: who runs, as the others have found out."""
         self._frozen: dict[NodeId, tuple[frozenset[NodeId], dict[NodeId, e.Link]]] = {}
         self._out = dict.fromkeys(world.names, 0.0)
         self._in = dict.fromkeys(world.names, 0.0)
@@ -60,7 +63,9 @@ class Network:
     def boots(self, name: NodeId) -> None:
         """A new process answers there."""
         world = self.world
-        for other in world.names:
+        if name in self.known:
+            self._tell_all(name, False)
+        for other in () if self.many else world.names:
             if name in self.up[other]:
                 self._set(other, name, False)
                 if world.peers[other].alive:
@@ -72,10 +77,10 @@ class Network:
     def changed(self, name: NodeId, killed: bool = False) -> None:
         """A node came or went."""
         world = self.world
-        if len(world.names) > MANY:
+        if self.many:
             alive = world.peers[name].alive
             lost = world.rng.uniform(0.002, 0.05) if killed else SILENCE * world.rng.uniform(1.0, 1.25)
-            world.later(0.05 if alive else lost, self._tell_all, name)
+            world.later(0.05 if alive else lost, self._tell_all, name, alive)
             return
         others = [n for n in world.names if n != name]
         self.look([(name, n) for n in others], killed)
@@ -83,6 +88,9 @@ class Network:
     def look(self, pairs: Iterable[Pair], killed: bool = False) -> None:
         """Tell each node, after the time that it takes to find out, whom it hears. A relay may be gone as well."""
         world = self.world
+        if self.many:
+            self._frozen.clear()
+            return
         both = {*pairs, *self.cuts}
         for a, b in sorted(both | {(b, a) for a, b in both}):
             if not world.peers[a].alive or self.path(a, b) is (b in self.up[a]):
@@ -91,11 +99,16 @@ class Network:
             lost = world.rng.uniform(0.002, 0.05) if killed else SILENCE * world.rng.uniform(1.0, 1.25)
             world.later(0.05 if up else lost, self._tell, a, b, up, world.peers[a].epoch)
 
-    def _tell_all(self, name: NodeId) -> None:
-        for other in self.world.names:
-            if other != name:
-                for a, b in ((name, other), (other, name)):
-                    self._tell(a, b, self.path(a, b), self.world.peers[a].epoch)
+    def _tell_all(self, name: NodeId, up: bool) -> None:
+        """Of many: ticks tell that one is up; that it is down is told at once."""
+        world = self.world
+        if (name in self.known) is up or (up and not world.peers[name].alive):
+            return
+        (self.known.add if up else self.known.discard)(name)
+        self._frozen.clear()
+        for peer in () if up else world.peers.values():
+            if peer.alive and peer.frozen_until <= world.now and peer.me != name:
+                peer.apply(e.PeerDown(world.now, name))
 
     def _tell(self, a: NodeId, b: NodeId, up: bool, epoch: int) -> None:
         world, peer = self.world, self.world.peers[a]
@@ -107,7 +120,7 @@ class Network:
         self._set(a, b, up)
         if not up:
             peer.apply(e.PeerDown(world.now, b))
-        elif len(world.names) <= MANY:
+        else:
             peer.apply(e.PeerUp(world.now, b))
 
     def _set(self, a: NodeId, b: NodeId, up: bool) -> None:
@@ -121,7 +134,9 @@ class Network:
             self._measured = True
             self._frozen.clear()
         if name not in self._frozen:
-            up = frozenset(self.up[name])
+            up = frozenset(self.known - {name} if self.many else self.up[name])
+            if self.many and self.cuts:
+                up = frozenset(n for n in up if self.path(name, n))
             self._frozen[name] = up, self._links(name, up)
         up, links = self._frozen[name]
         beats = world.beats.copy()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from swarm_lab.rounds import assignments, checks, member, messages, order, verdicts
+from swarm_lab.rounds import assignments, checks, exchange, member, messages, order, verdicts
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,6 +51,7 @@ def install() -> None:
     checks.unexplained = once(checks.unexplained)
     order.coordinators = once(order.coordinators, skip=(0,))
     order.present = once(order.present)
+    exchange.Assignment.givers = once(exchange.Assignment.givers)  # type: ignore[method-assign]
     assignments.assignment_of = once(assignments.assignment_of, skip=(0,))
     member.assignment_of = verdicts.assignment_of = assignments.assignment_of
     messages.PlanMessage.result = once(messages.PlanMessage.result)  # type: ignore[method-assign]

@@ -232,7 +232,8 @@ class World:
         peer.apply(e.Tick(self.now, self.views[name], *self.network.heard(name)))
         if peer.alive:
             peer.blocks.tick()
-            self.beats[name] = peer.heartbeat()
+            if not self.network.many or name in self.network.known:
+                self.beats[name] = peer.heartbeat()
         self.later(TICK, self.tick, name, epoch)
 
     def watch(self, peer: Peer, action: e.Action) -> None:
