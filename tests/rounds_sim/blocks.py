@@ -74,7 +74,7 @@ class Blocks:
     """One start of a node's engine; `Peer` gives it frames and ticks."""
 
     def __init__(self, peer: Peer) -> None:
-        self.peer = peer
+        self.peer, self.epoch = peer, peer.epoch
         self.exchange: x.Exchange | None = None
         self.order: StartExchange | None = None
         self.raw: dict[tuple[Digest, int], int] = {}
@@ -99,7 +99,7 @@ class Blocks:
 
     def do(self, orders: list[x.Order]) -> None:
         orders = list(orders)
-        while orders:
+        while orders and self.peer.epoch == self.epoch:
             orders += self.perform(orders.pop(0))
 
     def perform(self, order: x.Order) -> list[x.Order]:
@@ -163,7 +163,7 @@ class Blocks:
     def complete(self) -> None:
         assert self.exchange is not None and self.order is not None
         vector = tuple(self.merged[block] for block in range(self.exchange.blocks))
-        self.peer.tensors[root(vector)] = vector
+        self.peer.tensors[root(vector)] = self.peer.world.tensors[root(vector)] = vector
         self.peer.unheard.add(root(vector))
         done = ExchangeDone(self.peer.world.now, self.order.assignment.id, root(vector), self.exchange.slices())
         self.peer.later(done)
@@ -171,8 +171,10 @@ class Blocks:
     # --- frames -------------------------------------------------------------------------------------------
 
     def send(self, to: NodeId, frame: Frame) -> None:
-        for one in self.peer.world.twist(self.peer, to, frame):
-            self.peer.world.carry(self.peer.me, to, one)
+        world = self.peer.world
+        for one in world.twist(self.peer, to, frame) if self.peer.epoch == self.epoch else ():
+            world.carry(self.peer.me, to, one)
+            world.happened(self.peer, one)
 
     def to_all(self, frame: Frame) -> None:
         assert self.order is not None

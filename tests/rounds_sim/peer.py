@@ -96,6 +96,7 @@ class Peer:
         if isinstance(event, ExchangeDone):
             self.unheard.discard(event.root)
         self.apply(event)
+        self.world.happened(self, event)
 
     def bend_block(self, value: int) -> int:
         """An honest merger's is what it is."""

@@ -23,8 +23,9 @@ from swarm_lab.rounds.messages import Digest, Heartbeat, Message, NodeId
 TRAINING = "7" * 64
 TICK = 0.25
 Bend = Callable[["World", Peer, list[e.Action]], list[e.Action]]
-Hook = Callable[["World", Peer, e.Action], None]
+Hook = Callable[["World", Peer, Any], None]
 Twist = Callable[["World", Peer, NodeId, Frame], list[Frame]]
+BeatTwist = Callable[["World", Peer, Heartbeat], Heartbeat]
 
 
 @dataclass
@@ -113,6 +114,8 @@ class World:
         self.hooks: list[Hook] = []
         self.hostile: dict[NodeId, Bend] = {}
         self.twists: dict[NodeId, Twist] = {}
+        self.beat_twists: dict[NodeId, BeatTwist] = {}
+        self.wrong_merges: set[NodeId] = set()
         self.invariants = Invariants(self)
         self.trace: list[str] | None = None
         for k, name in enumerate(self.names):
@@ -233,15 +236,20 @@ class World:
         if peer.alive:
             peer.blocks.tick()
             if not self.network.many or name in self.network.known:
-                self.beats[name] = peer.heartbeat()
+                beat, twist = peer.heartbeat(), self.beat_twists.get(name)
+                self.beats[name] = twist(self, peer, beat) if twist else beat
         self.later(TICK, self.tick, name, epoch)
 
     def watch(self, peer: Peer, action: e.Action) -> None:
         if self.trace is not None and not isinstance(action, e.Send | e.Keep):
             self.log(peer.me[-2:], action)
         self.invariants.on_action(peer, action)
+        self.happened(peer, action)
+
+    def happened(self, peer: Peer, what: e.Action | e.Event | Frame) -> None:
+        """A node has done it, sent it or heard it."""
         for hook in self.hooks:
-            hook(self, peer, action)
+            hook(self, peer, what)
 
     def bend(self, peer: Peer, actions: list[e.Action]) -> list[e.Action]:
         bend = self.hostile.get(peer.me)
@@ -326,7 +334,7 @@ class World:
         return [frame] if twist is None else twist(self, peer, to, frame)
 
     def bend_block(self, peer: Peer, value: int) -> int:
-        return value
+        return value + 1 if peer.me in self.wrong_merges else value
 
     def deliver(self, a: NodeId, b: NodeId, message: Message, payload: Digest | None, epoch: int) -> None:
         peer = self.peers[b]
