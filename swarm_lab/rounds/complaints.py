@@ -35,11 +35,15 @@ class Complaints:
                 g.no_owners |= accusers
                 changed = True
         for accused, accusers in sorted(merged.items()):
-            waits = any(accused in others for others in raw.values())
-            if not waits and (len(accusers) > 1 or self.desk.me in accusers):
+            if not self._waits(g, accused) and (len(accusers) > 1 or self.desk.me in accusers):
                 self._exclude(g, accused, f"its merged blocks do not come to {', '.join(sorted(accusers))}")
                 changed = True
         return changed
+
+    def _waits(self, g: Gathering, node: NodeId) -> bool:
+        """Whether it says that it lacks contributions itself; one that only says so merges nothing soon."""
+        beat = self.desk.heartbeat_of(node)
+        return beat is not None and self._of_this(g, beat) and bool(set(beat.lacks) & g.members().keys())
 
     def _exclude(self, g: Gathering, node: NodeId, reason: str) -> None:
         if node == self.desk.me:

@@ -193,38 +193,45 @@ class Blocks:
             case Raw():
                 orders = self.take_raw(sender, frame)
             case Merged():
-                owner = exchange.wants_merged(frame.assignment, frame.block)
-                if owner is None:
-                    return
-                self.merged[frame.block] = frame.value
-                orders = exchange.merged(owner, frame.block, digest(frame.value))
+                orders = self.take_merged(sender, frame)
             case Tables():
                 orders = exchange.tables(frame.owner) if frame.assignment == order.assignment.id else []
             case Signed():
                 orders = self.take_slice(sender, frame)
+        if orders is None:
+            return
         exchange.heard(now)
         self.do(orders)
         if self.exchange is exchange and not exchange.done:
             self.tell(moved=True)
 
-    def take_raw(self, sender: NodeId, frame: Raw) -> list[x.Order]:
+    def take_merged(self, sender: NodeId, frame: Merged) -> list[x.Order] | None:
+        assert self.exchange is not None
+        owner = self.exchange.wants_merged(frame.assignment, frame.block, sender)
+        if owner is None:
+            return None
+        self.merged[frame.block] = frame.value
+        return self.exchange.merged(owner, frame.block, digest(frame.value))
+
+    def take_raw(self, sender: NodeId, frame: Raw) -> list[x.Order] | None:
+        """What follows from it; None if it is of no use, and so no progress."""
         assert self.exchange is not None
         if not self.exchange.wants_raw(frame.root, frame.block):
-            return []
+            return None
         if self.peer.world.tensors[frame.root][frame.block] != frame.value:
             self.spoiled(sender, "its blocks do not fit the root that it signed")
-            return []
+            return None
         self.raw[frame.root, frame.block] = frame.value
         return self.exchange.raw(frame.root, frame.block)
 
-    def take_slice(self, sender: NodeId, frame: Signed) -> list[x.Order]:
+    def take_slice(self, sender: NodeId, frame: Signed) -> list[x.Order] | None:
         assert self.exchange is not None
         merger = frame.slice.merger
         if not self.exchange.wants_slice(frame.assignment, merger):
-            return []
+            return None
         if not self.peer.world.registry.slice(self.slice_(merger, frame.slice.digest), frame.slice.signature):
             self.spoiled(sender, "a forged slice")
-            return []
+            return None
         return self.exchange.signed(frame.slice)
 
     def answer(self, sender: NodeId, need: Need) -> None:
