@@ -64,6 +64,14 @@ def exchange(silence: float, rtt: float, transfer: float, attempt: int) -> float
     return (1.25 * silence + 0.75 + 4 * rtt + 2 * transfer) * patience(attempt)
 
 
+def block_again(rtt: float, share: float) -> float:
+    """Without new blocks, before missing ones are asked for again (`share`: transfer of what one member merges).
+
+    They are in flight for longer than half a second on a slow line, and a second copy would only make it slower.
+    """
+    return RESEND + 2 * rtt + 2 * share
+
+
 def accusation(rtt: float, transfer: float) -> float:
     """For blocks that a peer says it lacks: they have only to travel (`transfer`: of a share)."""
     return 0.5 + 2 * rtt + transfer

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rounds_sim.registry import Key, root, weighted_mean
 
 from swarm_lab.rounds import exchange as x
+from swarm_lab.rounds import limits
 from swarm_lab.rounds.exchange_events import ExchangeDone, ExchangeMoved, ExchangeSpoiled, StartExchange
 from swarm_lab.rounds.messages import Digest, NodeId
 from swarm_lab.rounds.slices import SignedSlice, Slice
@@ -16,7 +17,7 @@ from swarm_lab.rounds.slices import SignedSlice, Slice
 if TYPE_CHECKING:
     from rounds_sim.peer import Peer
 
-AGAIN, OVERDUE, TELLS = 0.5, 0.6, 0.05
+TELLS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,15 +261,22 @@ class Blocks:
     def tick(self) -> None:
         now = self.peer.world.now
         if self.exchange is not None and self.order is not None and not self.exchange.done:
-            self.do(self.exchange.ask_again(now, AGAIN))
+            self.do(self.exchange.ask_again(now, self.again()))
             self.tell(moved=False)
+
+    def again(self) -> float:
+        """What the machine measured is what an engine measures."""
+        assert self.order is not None
+        link = self.peer.machine.desk.slowest()
+        owners = {share.node for share in self.order.assignment.shares}
+        return limits.block_again(link.rtt, link.transfer / max(1, len(owners)))
 
     def tell(self, moved: bool) -> None:
         assert self.exchange is not None and self.order is not None
         now = self.peer.world.now
         if moved and now - self.moved_at < TELLS:
             return
-        late = self.exchange.overdue(now, OVERDUE)
+        late = self.exchange.overdue(now, self.again() + 0.1)
         if moved or late != self.told:
             self.told = late
             self.moved_at = now if moved else self.moved_at

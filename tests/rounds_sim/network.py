@@ -9,6 +9,7 @@ from swarm_lab.rounds import events as e
 from swarm_lab.rounds.messages import Heartbeat, NodeId
 
 if TYPE_CHECKING:
+    from rounds_sim.blocks import Frame
     from rounds_sim.world import World
 
 SILENCE = 1.5
@@ -31,6 +32,7 @@ class Network:
         self._out = dict.fromkeys(world.names, 0.0)
         self._in = dict.fromkeys(world.names, 0.0)
         self._measured = False
+        self.under_way: set[tuple[NodeId, NodeId, Frame]] = set()
 
     # --- paths --------------------------------------------------------------------------------------------
 
@@ -154,6 +156,14 @@ class Network:
         return {n: e.Link(rtt, max(setup.rates[number[name]], setup.rates[number[n]]), SILENCE) for n in sorted(up)}
 
     # --- lines --------------------------------------------------------------------------------------------
+
+    def take(self, a: NodeId, b: NodeId, frame: Frame) -> bool:
+        """Whether a frame has to be sent: the same one may still be under way on a slow line."""
+        if not self.world.setup.rates:
+            return True
+        known = (a, b, frame) in self.under_way
+        self.under_way.add((a, b, frame))
+        return not known
 
     def arrival(self, a: NodeId, b: NodeId, share: float) -> float:
         """When this share of a model that leaves `a` now is at `b`; what a line carries, it carries one by one."""

@@ -110,7 +110,7 @@ def follow_losses(seed: int, setup: Setup) -> None:
 def lines(rng: random.Random, setup: Setup) -> None:
     """Lines with rates; one in three swarms chooses the way by what was measured of them."""
     setup.rates = [rng.choice([0.01, 0.02, 0.05, 0.05, 0.2, 0.5, 3.0]) for _ in range(setup.nodes)]
-    setup.measured_at = rng.choice([0.0, 3.0])
+    setup.measured_at = rng.choice([0.0, 3.0]) if max(setup.rates) <= 0.2 else 0.0
     setup.nbytes = rng.choice([0, 0, 2**20])
 
 

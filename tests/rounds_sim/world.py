@@ -314,12 +314,13 @@ class World:
     def carry(self, a: NodeId, b: NodeId, frame: Frame) -> None:
         """A frame of an exchange: like a message, but for its way into the node."""
         setup, noisy = self.setup, self.now < self.setup.quiet
-        if self.path(a, b) and not (noisy and self.rng.random() < setup.loss):
+        if self.path(a, b) and not (noisy and self.rng.random() < setup.loss) and self.network.take(a, b, frame):
             when = self.network.arrival(a, b, frame.share / setup.width)
             self.at(when, self.arrive, a, b, frame, self.peers[b].epoch)
 
     def arrive(self, a: NodeId, b: NodeId, frame: Frame, epoch: int) -> None:
         peer = self.peers[b]
+        self.network.under_way.discard((a, b, frame))
         if peer.alive and peer.epoch == epoch:
             if peer.frozen_until > self.now:
                 self.at(peer.frozen_until, self.arrive, a, b, frame, epoch)
