@@ -17,7 +17,7 @@ from swarm_lab.rounds.slices import SignedSlice, Slice
 if TYPE_CHECKING:
     from rounds_sim.peer import Peer
 
-TELLS = 0.05
+TELLS, EARLY = 0.05, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,8 @@ class Blocks:
         self.merged: dict[int, int] = {}
         self.told: tuple[tuple[NodeId, ...], tuple[NodeId, ...]] = ((), ())
         self.moved_at = -1.0
+        self.early: list[tuple[NodeId, Frame]] = []
+        """Frames of a plan that has not come here yet: others may have it sooner."""
 
     # --- the machine's order ------------------------------------------------------------------------------
 
@@ -94,6 +96,9 @@ class Blocks:
             self.merged = {}
         self.order, self.told, self.moved_at = order, ((), ()), -1.0
         self.do(self.exchange.begin(order.assignment, world.now))
+        early, self.early = self.early, []
+        for sender, frame in early:
+            self.receive(sender, frame)
 
     def end(self) -> None:
         self.exchange = self.order = None
@@ -185,6 +190,9 @@ class Blocks:
 
     def receive(self, sender: NodeId, frame: Frame) -> None:
         exchange, order, now = self.exchange, self.order, self.peer.world.now
+        if self.is_early(frame):
+            self.early = [*self.early[-EARLY:], (sender, frame)]
+            return
         if exchange is None or order is None:
             return
         match frame:
@@ -206,6 +214,12 @@ class Blocks:
         if self.exchange is exchange and not exchange.done:
             self.tell(moved=True)
 
+    def is_early(self, frame: Frame) -> bool:
+        order = self.order
+        if isinstance(frame, Raw):
+            return order is None or all(m.root != frame.root for m in order.assignment.members)
+        return not isinstance(frame, Need) and (order is None or frame.assignment != order.assignment.id)
+
     def take_merged(self, sender: NodeId, frame: Merged) -> list[x.Order] | None:
         assert self.exchange is not None
         owner = self.exchange.wants_merged(frame.assignment, frame.block, sender)
@@ -219,7 +233,8 @@ class Blocks:
         assert self.exchange is not None
         if not self.exchange.wants_raw(frame.root, frame.block):
             return None
-        if self.peer.world.tensors[frame.root][frame.block] != frame.value:
+        known = self.peer.world.tensors.get(frame.root)
+        if known is None or known[frame.block] != frame.value:
             self.spoiled(sender, "its blocks do not fit the root that it signed")
             return None
         self.raw[frame.root, frame.block] = frame.value
