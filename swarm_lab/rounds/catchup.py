@@ -23,10 +23,9 @@ class CatchUp:
     def holders(self, want: Want) -> list[NodeId]:
         """Live peers that should have it, participants first."""
         desk = self.desk
-        first = [n for n in want.result.nodes() if n in desk.up]
-        beats = desk.heartbeats
-        rest = [n for n in sorted(desk.up) if n not in first and n in beats and beats[n].model == want.result.model]
-        return first + rest
+        nodes = want.result.nodes()
+        rest = {n for n, beat in desk.heartbeats.items() if beat.model == want.result.model}.difference(nodes)
+        return [n for n in nodes if n in desk.up] + sorted(rest)
 
     def tick(self) -> None:
         """Take the wanted model if it is here; else ask for it."""

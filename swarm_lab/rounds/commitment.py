@@ -27,6 +27,7 @@ class Commitment:
         self.moves = moves
         self.holders: dict[Digest, set[NodeId]] = {}
         self.store_at: float | None = None
+        self._looked: tuple[int, Digest] = (-1, "")
         self.later: tuple[NodeId, Certificate] | None = None
         """A certificate for the round after the one that I hold: it came before my view of the ledger."""
 
@@ -73,7 +74,7 @@ class Commitment:
 
     def _lists_removed(self, certificate: Certificate) -> bool:
         removed = self.desk.view.removed
-        return bool(removed) and any(n in removed for n in certificate.result.nodes())
+        return bool(removed) and not removed.keys().isdisjoint(certificate.result.nodes())
 
     # --- stored -------------------------------------------------------------------------------------------
 
@@ -88,8 +89,15 @@ class Commitment:
         desk.have.add(stored.root)
         if state.base.result_id == event.result_id:
             self.on_stored(desk.me, event.result_id)
-            for peer in sorted(desk.up):
+            for peer in self._committers():
                 desk.send(peer, StoredMessage(event.result_id))
+
+    def _committers(self) -> list[NodeId]:
+        held, up = self.desk.state.held, self.desk.up
+        if held is None:
+            return []
+        turns = dict.fromkeys((held.issuer, *held.certificate.voters()))
+        return [n for n in turns if n in up][: limits.STORED]
 
     def on_store_failed(self, event: StoreFailed) -> None:
         """Not a holder; tried again while the commit may need this node for it."""
@@ -114,9 +122,11 @@ class Commitment:
         """Who is known to have the result's model on disk."""
         if result_id in self.desk.state.disk:
             self.on_stored(self.desk.me, result_id)
-        for node, beat in self.desk.heartbeats.items():
-            if result_id in beat.stored:
-                self.on_stored(node, result_id)
+        if self._looked != (self.desk.told, result_id):
+            self._looked = self.desk.told, result_id
+            for node, beat in self.desk.heartbeats.items():
+                if result_id in beat.stored:
+                    self.on_stored(node, result_id)
         return self.holders.get(result_id, set())
 
     # --- commit -------------------------------------------------------------------------------------------
@@ -134,23 +144,28 @@ class Commitment:
         if desk.now < held.next_offer:
             return
         held.next_offer = desk.now + limits.OFFER
-        for node, beat in sorted(desk.heartbeats.items()):
-            if node in desk.up and (beat.round, beat.prev) == (result.round, result.prev):
-                desk.send(node, CertificateMessage(held.certificate))
+        behind = [n for n, b in desk.heartbeats.items() if b.round == result.round and b.prev == result.prev]
+        for node in sorted(behind):
+            desk.send(node, CertificateMessage(held.certificate))
 
     def _commit(self, held: Held) -> None:
         desk, result_id = self.desk, self.desk.state.base.result_id
         if result_id in desk.view.included:
             return
-        turn = next((n for n in (held.issuer, *held.certificate.voters()) if desk.live(n)), None)
-        first = turn == desk.me and not held.committed_once
-        if desk.now < held.next_commit and not first:
+        if desk.now < held.next_commit and (held.committed_once or not self._first(held)):
             return
         if len(self.stored_by(result_id)) < desk.rules.min_peers:
             return
         held.next_commit = desk.now + limits.commit_again(desk.view.block_seconds)
         held.committed_once = True
         desk.act(Commit(held.certificate))
+
+    def _first(self, held: Held) -> bool:
+        """Whether the turn is mine: the issuer's, else that of the first live voter."""
+        desk = self.desk
+        if desk.live(held.issuer):
+            return held.issuer == desk.me
+        return next((v.voter for v in held.certificate.votes if desk.live(v.voter)), None) == desk.me
 
     # --- the ledger ---------------------------------------------------------------------------------------
 

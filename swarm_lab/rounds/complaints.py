@@ -16,6 +16,10 @@ from swarm_lab.rounds.messages import Heartbeat, NodeId, Phase
 from swarm_lab.rounds.state import Desk
 
 
+_Accused = dict[NodeId, set[NodeId]]
+"""Accused -> accusers."""
+
+
 class Complaints:
     """Of all rounds that this node coordinates."""
 
@@ -25,7 +29,7 @@ class Complaints:
 
     def act(self, g: Gathering) -> bool:
         """Exclude, or take the merging from, whom the complaints are about; whether the plan must change for it."""
-        raw, merged = self._lasting(g)
+        raw, merged, settled = self._lasting(g)
         changed = False
         for accused, accusers in sorted(raw.items()):
             if len(accusers) > 1 or self.desk.me in accusers:
@@ -34,9 +38,10 @@ class Complaints:
             elif accusers - g.no_owners:
                 g.no_owners |= accusers
                 changed = True
+        if changed or not settled:
+            return changed
         for accused, accusers in sorted(merged.items()):
-            waits = any(accused in others for others in raw.values())
-            if not waits and (len(accusers) > 1 or self.desk.me in accusers):
+            if len(accusers) > 1 or self.desk.me in accusers:
                 self._exclude(g, accused, f"its merged blocks do not come to {', '.join(sorted(accusers))}")
                 changed = True
         return changed
@@ -47,30 +52,35 @@ class Complaints:
         g.excluded[node] = Exclusion(reason[:200], proven=True)
         self.desk.notice("bad_peer", reason, (node,), round=g.round)
 
-    def _lasting(self, g: Gathering) -> tuple[dict[NodeId, set[NodeId]], dict[NodeId, set[NodeId]]]:
-        """Accused -> accusers, of contributions and of merged blocks, for complaints that have lasted."""
-        desk = self.desk
-        found: tuple[dict[NodeId, set[NodeId]], dict[NodeId, set[NodeId]]] = ({}, {})
-        present = set()
+    def _lasting(self, g: Gathering) -> tuple[_Accused, _Accused, bool]:
+        """Of contributions and of merged blocks: complaints that have lasted; and whether none is of contributions.
+
+        While a merger lacks a contribution, however shortly, nobody can have its merged blocks.
+        """
+        desk, link = self.desk, self.desk.slowest()
+        limit = limits.accusation(link.rtt, link.transfer / max(1, len(g.set())))
+        found: tuple[_Accused, _Accused] = ({}, {})
+        present, settled = set(), True
         for accuser, accused, is_raw in self._all(g):
             key = (g.round, g.number, accuser, accused, is_raw)
             present.add(key)
-            since = self._since.setdefault(key, desk.now)
-            link = desk.slowest()
-            if desk.now - since >= limits.accusation(link.rtt, link.transfer / max(1, len(g.set()))):
+            settled = settled and not is_raw
+            if desk.now - self._since.setdefault(key, desk.now) >= limit:
                 found[0 if is_raw else 1].setdefault(accused, set()).add(accuser)
         self._since = {k: v for k, v in self._since.items() if k in present or k[0] != g.round}
-        return found
+        return *found, settled
 
     def _all(self, g: Gathering) -> Iterator[tuple[NodeId, NodeId, bool]]:
-        members = set(g.set())
-        for node in sorted(members):
+        """Accuser, accused, whether it is about a contribution: only who merges something needs those."""
+        members = g.members()
+        owners = {share.node for share in g.plan.owners} if g.plan else set()
+        for node in members:
             beat = self.desk.heartbeat_of(node)
-            if beat is None or not self.desk.live(node) or not self._of_this(g, beat):
+            if beat is None or not (beat.lacks or beat.unmerged) or not self._of_this(g, beat):
                 continue
-            for accused in members.intersection(beat.lacks) - {node}:
+            for accused in sorted(members.keys() & set(beat.lacks) - {node}) if node in owners else ():
                 yield node, accused, True
-            for accused in members.intersection(beat.unmerged) - {node}:
+            for accused in sorted(members.keys() & set(beat.unmerged) - {node}):
                 yield node, accused, False
 
     def _of_this(self, g: Gathering, beat: Heartbeat) -> bool:

@@ -50,12 +50,14 @@ class Coordinator:
         self.broken = ""
         """Why this node cannot merge."""
         self.was_sharded: bool | None = None
+        self.changes = 0
+        """Goes up when `roots` may have changed."""
 
     def roots(self) -> set[Digest]:
         """Updates and merged models that it may still need."""
         found: set[Digest] = set()
         for g in self.rounds.values():
-            found.update(m.check_in.root for m in g.check_ins.values())
+            found |= g.roots
             found.update(g.merged.values())
         return found
 
@@ -86,6 +88,7 @@ class Coordinator:
     def _open(self, c: CheckIn) -> Gathering:
         """A node works on one base a round: its check-ins for others of that round are void."""
         key = (c.round, c.prev)
+        self.changes += 1
         for other, g in list(self.rounds.items()):
             if other != key and other[0] == c.round and c.node in g.check_ins:
                 del g.check_ins[c.node]
@@ -115,11 +118,13 @@ class Coordinator:
             del g.excluded[node]
         came_back = old is None or message.attempt > old.attempt
         g.check_ins[node] = message
+        g.roots.add(c.root)
+        g.came = True
         self._ask_for_update(g, c)
         if g.certificate or not g.planned():
             return
-        if c.participant() not in g.planned():
-            if old and old.check_in != c and node in g.set():
+        if g.members().get(node) != c.participant():
+            if old and old.check_in != c and node in g.members():
                 self._draft(g)  # it restarted in mid-round
         elif came_back:
             g.drop_plan()  # it gave me up once and came back
@@ -143,32 +148,46 @@ class Coordinator:
             g = self.rounds[key]
             if len(self.desk.view.results) >= g.round or self.desk.state.phase is Phase.FINISHED:
                 del self.rounds[key]
+                self.changes += 1
             else:
                 self._step(g)
 
     def forget(self, number: int, prev: Digest) -> None:
         """The round is made again from the start."""
         self.rounds.pop((number, prev), None)
+        self.changes += 1
+
+    def forget_all(self) -> None:
+        """This node coordinates no more."""
+        self.rounds.clear()
+        self.changes += 1
 
     def _step(self, g: Gathering) -> None:
         desk, state = self.desk, self.desk.state
         if g.certificate:
             self._certified(g)
             return
-        g.waiting_for = ()
         on_base = state.base.result_id == g.prev and state.phase is not Phase.FETCHING
         if not on_base or desk.final_id() != g.prev or self.broken:
             return
         if not g.planned():
+            if not self.gatherer.worth_a_look(g):
+                return
+            g.waiting_for = ()
             ready = self.gatherer.ready(g)
             if len(ready) < desk.rules.min_peers:
                 g.enough_since = None
             elif not self.gatherer.waits(g, ready):
                 self._draft(g)
-        elif g.plan and len(g.agreed()[1]) >= checks.quorum(desk.rules.min_peers, len(g.set())):
+        elif self._has_quorum(g) and g.plan:
             self._certify(g, g.plan)
-        else:
+        elif g.came or g.looked_at != desk.told:
+            g.came, g.looked_at, g.waiting_for = False, desk.told, ()
             self._plan_anew(g)
+
+    def _has_quorum(self, g: Gathering) -> bool:
+        needed = checks.quorum(self.desk.rules.min_peers, len(g.set()))
+        return g.plan is not None and len(g.votes) >= needed and len(g.agreed()[1]) >= needed
 
     def _plan_anew(self, g: Gathering) -> None:
         """If a member died or went elsewhere, or one that had left came back: then its absence needs a reason."""
@@ -196,6 +215,7 @@ class Coordinator:
         participants, base = draft.participants(), desk.state.base
         if base.model and not any(p.weight for p in participants):
             g.merged[participants] = base.model
+            self.changes += 1
         if g.sharded and participants not in g.merged:
             self._publish(g, draft, "", self.gatherer.owners(g, draft))
             return
@@ -210,6 +230,7 @@ class Coordinator:
 
     def on_merge_done(self, event: MergeDone) -> None:
         """Publish the draft that it was made for; a later one may still use it."""
+        self.changes += 1
         for g in self.rounds.values():
             merge = g.merging.pop(event.key, None)
             if merge is None:
@@ -258,7 +279,7 @@ class Coordinator:
             desk.send(sender, CertificateMessage(state.held.certificate))
             return
         g = self.rounds.get((message.round, message.prev))
-        if g is None or g.plan is None or g.certificate or sender not in g.set():
+        if g is None or g.plan is None or g.certificate or sender not in g.members():
             return
         if message.content != g.plan.plan.content:
             return
@@ -291,8 +312,9 @@ class Coordinator:
         votes = tuple(Vote(n, g.votes[n].signature) for n in voters)
         g.certificate = Certificate(plan.result(model), votes)
         g.certified_at, g.offer_at = desk.now, desk.now + limits.OFFER
+        message = CertificateMessage(g.certificate)
         for node in (*sorted(desk.up), desk.me):
-            desk.send(node, CertificateMessage(g.certificate))
+            desk.send(node, message)
 
     def _certified(self, g: Gathering) -> None:
         desk, state = self.desk, self.desk.state
@@ -303,6 +325,6 @@ class Coordinator:
             g.drop_plan()
         elif desk.now >= g.offer_at:
             g.offer_at = desk.now + limits.OFFER
-            for node, beat in sorted(desk.heartbeats.items()):
-                if node in desk.up and (beat.round, beat.prev) == (g.round, g.prev):
-                    desk.send(node, CertificateMessage(certificate))
+            behind = [n for n, beat in desk.heartbeats.items() if beat.round == g.round and beat.prev == g.prev]
+            for node in sorted(behind):
+                desk.send(node, CertificateMessage(certificate))

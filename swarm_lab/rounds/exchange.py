@@ -126,6 +126,12 @@ class _Part:
     tables: bool = False
     digests: dict[int, bytes] = field(default_factory=dict)
     slice: SignedSlice | None = None
+    helped: bool = False
+    """Whether blocks of it came from others than their owner, who cannot answer for those."""
+    own_only: bool = False
+    """Whether such blocks were wrong once: now only what the owner gives is taken."""
+    spoilt: bool = False
+    """Whether its owner gave what it did not sign: nothing of it is taken any more."""
 
     def fits(self) -> bool:
         """Whether the blocks are those that were signed; what is not here yet cannot be wrong."""
@@ -153,9 +159,15 @@ class Exchange:
     _missing: dict[int, set[Digest]] = field(default_factory=dict)
     """By block of my share: roots whose block is not here."""
     _parts: dict[NodeId, _Part] = field(default_factory=dict)
+    _owners: dict[int, NodeId] = field(default_factory=dict)
+    """By block: who merges it."""
+    _open: set[NodeId] = field(default_factory=set)
+    """Owners whose merged blocks or slice are not all here."""
     _untabled: set[int] = field(default_factory=set)
     _uncombined: set[int] = field(default_factory=set)
     _turn: int = 0
+    _asked: set[tuple[NodeId, NodeId]] = field(default_factory=set)
+    """Who was asked for whose merged blocks, where these are two."""
 
     # --- plans --------------------------------------------------------------------------------------------
 
@@ -172,6 +184,9 @@ class Exchange:
         for share in assignment.shares:
             shares.setdefault(share.node, set()).update(range(share.first, share.stop))
         self._parts = {node: _Part(set(part), frozenset(part)) for node, part in shares.items()}
+        self._owners = {block: node for node, part in shares.items() for block in part}
+        self._open = set(shares)
+        self._asked.clear()
         own = shares.get(self.me, set())
         self._uncombined, self._untabled = set(own), set(own) if assignment.tables else set()
         orders: list[Order] = []
@@ -190,6 +205,9 @@ class Exchange:
     def _collect(self, own: set[int]) -> list[Order]:
         """What my share needs, and what of it is here from an earlier plan."""
         assert self.assignment is not None
+        self._missing = {}
+        if not own:
+            return []
         others = [m for m in self.assignment.givers() if m.node != self.me]
         roots = {m.root for m in others}
         for gone in self._raw.keys() - roots:
@@ -265,11 +283,22 @@ class Exchange:
         orders: list[Order] = [Spread(block)]
         return orders if self._uncombined else [*orders, Sign()]
 
-    def wants_merged(self, assignment: Digest, block: int) -> NodeId | None:
-        """Whose merged block this is, if it is missing here."""
+    def wants_merged(self, assignment: Digest, block: int, sender: NodeId = "") -> NodeId | None:
+        """Whose merged block this is, if it is missing here. Of another than its owner it is taken if it was asked."""
         if self.assignment is None or self.assignment.id != assignment or self.done:
             return None
-        return next((n for n, part in self._parts.items() if n != self.me and block in part.blocks), None)
+        owner = self._owners.get(block)
+        if owner is None or owner == self.me:
+            return None
+        part = self._parts[owner]
+        if block not in part.blocks or part.spoilt:
+            return None
+        if sender in ("", owner):
+            return owner
+        if part.own_only or (sender, owner) not in self._asked:
+            return None
+        part.helped = True
+        return owner
 
     def merged(self, owner: NodeId, block: int, digest: bytes) -> list[Order]:
         """A merged block of that owner is here, with this digest."""
@@ -291,7 +320,7 @@ class Exchange:
         """Whether this owner's slice is missing here."""
         part = self._parts.get(owner)
         current = self.assignment is not None and self.assignment.id == assignment
-        return current and part is not None and part.slice is None
+        return current and part is not None and part.slice is None and not part.spoilt
 
     def signed(self, slice_: SignedSlice) -> list[Order]:
         """A merger (I as well) has signed its share; the signature is good."""
@@ -310,10 +339,17 @@ class Exchange:
     def _over(self, owner: NodeId) -> list[Order]:
         part = self._parts[owner]
         if not part.fits():
-            part.blocks, part.slice = set(part.all), None
+            part.blocks = set(part.all)
             part.digests.clear()
+            if part.helped:
+                # It is not known whose blocks were wrong. The slice is good, so its owner has those that fit.
+                part.helped, part.own_only = False, True
+                return [Ask(owner, "merged", owner, tuple(sorted(part.blocks)))]
+            part.slice, part.spoilt = None, True
             return [Spoil(owner)]
-        if self.done or any(part.blocks or part.slice is None for part in self._parts.values()):
+        if not part.blocks and part.slice is not None:
+            self._open.discard(owner)
+        if self.done or self._open:
             return []
         self.done = True
         return [Complete()]
@@ -321,13 +357,15 @@ class Exchange:
     # --- what does not come -------------------------------------------------------------------------------
 
     def heard(self, now: float) -> None:
-        """Something that was missing has come."""
+        """Something that was missing has come, and is what it should be: nothing else counts as progress."""
         self.moved_at = now
 
     def overdue(self, now: float, after: float) -> tuple[tuple[NodeId, ...], tuple[NodeId, ...]]:
         """Whose contribution, and whose merged blocks, are missing when nothing has come for so long; ascending."""
-        if self.done or now - self.moved_at < after:
+        if self.done:
             return (), ()
+        if now - self.moved_at < after:
+            return (), tuple(sorted(owner for owner, part in self._parts.items() if part.spoilt))
         asks = list(self._asks())
         lacks, unmerged = ({ask.owner for ask in asks if (ask.what == "raw") is raw} for raw in (True, False))
         return tuple(sorted(lacks)), tuple(sorted(unmerged))
@@ -345,18 +383,26 @@ class Exchange:
         others = [] if self.assignment is None else [m.node for m in self.assignment.members if m.node != self.me]
         orders: list[Order] = []
         for ask in self._asks():
-            anybody = ask.what != "raw" and self._turn > 1 and self._turn % 2 == 0
+            part = self._parts.get(ask.owner) if ask.what != "raw" else None
+            if part is not None and part.spoilt:
+                continue
+            anybody = part is not None and not part.own_only and self._turn > 1 and self._turn % 2 == 0
             to = others[(self._turn // 2) % len(others)] if anybody else ask.owner
+            if to != ask.owner:
+                self._asked.add((to, ask.owner))
             orders.append(Ask(to, ask.what, ask.owner, ask.blocks))
         return orders
 
     def _asks(self) -> Iterable[Ask]:
         if self.assignment is None or self.done:
             return
-        for member in self.assignment.givers():
-            blocks = tuple(sorted(b for b, roots in self._missing.items() if member.root in roots))
-            if blocks and member.node != self.me:
-                yield Ask(member.node, "raw", member.node, blocks)
+        missing: dict[Digest, list[int]] = {}
+        for block, roots in sorted(self._missing.items()):
+            for root in roots:
+                missing.setdefault(root, []).append(block)
+        for member in self.assignment.givers() if missing else ():
+            if member.root in missing and member.node != self.me:
+                yield Ask(member.node, "raw", member.node, tuple(missing[member.root]))
         for owner, part in sorted(self._parts.items()):
             if owner == self.me:
                 continue

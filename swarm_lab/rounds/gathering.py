@@ -59,6 +59,8 @@ class Gathering:
     round: int
     prev: Digest
     check_ins: dict[NodeId, CheckInMessage] = field(default_factory=dict)
+    roots: set[Digest] = field(default_factory=set)
+    """Of all check-ins that came."""
     excluded: dict[NodeId, Exclusion] = field(default_factory=dict)
     enough_since: float | None = None
     waiting_for: tuple[NodeId, ...] = ()
@@ -79,15 +81,26 @@ class Gathering:
     certificate: Certificate | None = None
     certified_at: float = 0.0
     offer_at: float = 0.0
+    looked_at: int = -1
+    """`Desk.told` when it was last asked whether to plan, or to plan anew."""
+    came: bool = False
+    """Whether a check-in has come since."""
+    _members: tuple[tuple[Entry, ...], dict[NodeId, Participant]] = ((), {})
 
-    def planned(self) -> tuple[Participant, ...]:
-        """The set of the plan or its draft; empty while there is none."""
+    def planned(self) -> bool:
+        """Whether there is a plan or its draft."""
+        return self.plan is not None or self.draft is not None
+
+    def members(self) -> dict[NodeId, Participant]:
+        """The set of the plan or its draft, ascending; empty while there is none."""
         entries = self.plan.entries if self.plan else self.draft.entries if self.draft else ()
-        return tuple(e.participant for e in entries)
+        if self._members[0] is not entries:
+            self._members = entries, {e.participant.node: e.participant for e in entries}
+        return self._members[1]
 
     def set(self) -> tuple[NodeId, ...]:
         """Its nodes."""
-        return tuple(p.node for p in self.planned())
+        return tuple(self.members())
 
     def agreed(self) -> tuple[Digest, tuple[NodeId, ...]]:
         """The model that most have voted for, and who has, ascending."""
@@ -110,6 +123,8 @@ class Gatherer:
     def __init__(self, desk: Desk, not_started: Callable[[], tuple[NodeId, ...]]) -> None:
         self.desk = desk
         self.not_started = not_started
+        self._live = (-1, 0)
+        """`Desk.told`, and how many of the roster are live."""
         self._progress: dict[NodeId, tuple[int, Phase, float]] = {}
 
     # --- who is in ----------------------------------------------------------------------------------------
@@ -124,6 +139,17 @@ class Gatherer:
         known = g.check_ins[node].attempt if node in g.check_ins else -1
         here = beat.round == g.round and beat.phase in AT_SYNC
         return here and beat.coordinator != self.desk.me and beat.attempt > known
+
+    def worth_a_look(self, g: Gathering) -> bool:
+        """Whether a plan may be due now that was not before: the world has changed, or the last check-in has come."""
+        desk = self.desk
+        if g.looked_at != desk.told:
+            g.looked_at = desk.told
+            return True
+        if self._live[0] != desk.told:
+            self._live = desk.told, sum(desk.live(n) for n in desk.roster)
+        count = len(g.check_ins)
+        return count >= self._live[1] or (g.enough_since is None and count >= desk.rules.min_peers)
 
     def ready(self, g: Gathering) -> list[CheckInMessage]:
         """Check-ins that a plan may list, ascending; none if there is nothing to weigh and no end."""

@@ -21,6 +21,8 @@ FIRST_BATCH: Final = 30.0
 """The first batch of a program compiles, tunes and reads: nothing is known of it yet."""
 STORE_AGAIN: Final = 2.0
 """A model that the disk did not take is tried again after this."""
+STORED: Final = 8
+"""So many nodes, those that commit first, hear of a stored model at once; heartbeats tell the others."""
 STRANGER: Final = 9.0
 """A holder that did not vote leaves the commit to those that did for so long."""
 
@@ -60,6 +62,14 @@ def plan_with_enough(grace_seconds: float, rtt: float, transfer: float, attempt:
 def exchange(silence: float, rtt: float, transfer: float, attempt: int) -> float:
     """Without new bytes after a plan. Longer than finding a dead member takes: its coordinator plans again by then."""
     return (1.25 * silence + 0.75 + 4 * rtt + 2 * transfer) * patience(attempt)
+
+
+def block_again(rtt: float, share: float) -> float:
+    """Without new blocks, before missing ones are asked for again (`share`: transfer of what one member merges).
+
+    They are in flight for longer than half a second on a slow line, and a second copy would only make it slower.
+    """
+    return RESEND + 2 * rtt + 2 * share
 
 
 def accusation(rtt: float, transfer: float) -> float:

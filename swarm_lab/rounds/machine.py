@@ -67,6 +67,7 @@ class Machine:
         self.waits = Waits(self.desk, self.member, self.coordinator, self.commitment, self.catch_up)
         self._nonce = ""
         self._kept: e.Keep | None = None
+        self._marks: object = None
         self._phase = m.Phase.STARTING
         self._transaction_at = 0.0
         self._leaving: e.Leave | None = None
@@ -91,8 +92,7 @@ class Machine:
         """Take one event; the actions are to be done in this order."""
         desk = self.desk
         desk.out, desk.now = [], max(desk.now, event.now)
-        self._hear(event)
-        if isinstance(event, e.Progress):
+        if not self._hear(event):
             return desk.out
         if desk.state.phase is m.Phase.FAILED:
             self._afterlife()
@@ -104,7 +104,8 @@ class Machine:
 
     # --- events -------------------------------------------------------------------------------------------
 
-    def _hear(self, event: e.Event) -> None:
+    def _hear(self, event: e.Event) -> bool:
+        """Take the event in; False if nothing can follow from it: those come often."""
         desk = self.desk
         match event:
             case e.Received():
@@ -114,18 +115,19 @@ class Machine:
             case e.Progress():
                 desk.state.batches = max(desk.state.batches, event.batches)
                 desk.state.batch_seconds = event.batch_seconds
+                return False
             case e.SyncPoint():
                 if self.program.on_sync_point(event):
                     self.member.check_in()
             case e.PeerUp():
-                desk.up.add(event.peer)
+                desk.hears(desk.up | {event.peer}, desk.heartbeats)
                 desk.gone.pop(event.peer, None)
             case e.PeerDown():
-                desk.up.discard(event.peer)
-                desk.gone[event.peer] = event.why
                 desk.heartbeats.pop(event.peer, None)
+                desk.hears(desk.up - {event.peer}, desk.heartbeats)
+                desk.gone[event.peer] = event.why
             case ExchangeMoved():
-                self.member.on_moved(event)
+                return self.member.on_moved(event)
             case ExchangeDone():
                 self.member.on_exchanged(event)
             case ExchangeSpoiled():
@@ -140,6 +142,7 @@ class Machine:
                 self.commitment.on_store_failed(event)
             case _:
                 self._live(event)
+        return True
 
     def _live(self, event: e.Event) -> None:
         """Events of the process itself."""
@@ -163,9 +166,7 @@ class Machine:
             self._fail(wrong)
         elif not wrong and len(event.view.results) >= len(desk.view.results):
             desk.see(event.view)
-        desk.up = set(event.up) - {desk.me}
-        desk.heartbeats = {n: beat for n, beat in event.heartbeats.items() if n in desk.up}
-        desk.links = event.links
+        desk.hears(event.up, event.heartbeats, event.links)
 
     def _receive(self, event: e.Received) -> None:
         desk, message = self.desk, event.message
@@ -248,7 +249,7 @@ class Machine:
         self._gave_up = True
         state.phase, state.want = m.Phase.FAILED, None
         state.reason = reason[: m.MAX_REASON]
-        self.coordinator.rounds.clear()
+        self.coordinator.forget_all()
         self.member.end_exchange()
         self._leaving, self._transaction_at = e.Leave(code, state.reason), 0.0
 
@@ -271,8 +272,15 @@ class Machine:
             self.desk.notice("phase", state.phase.value, (self.desk.me,), round=state.base.round + 1)
 
     def _keep(self) -> None:
-        """Everything that somebody may still ask for, or that a move back needs."""
-        desk, state = self.desk, self.desk.state
+        """Everything that somebody may still ask for, or that a move back needs; worked out when any of it changed."""
+        desk, state, program = self.desk, self.desk.state, self.program
+        marks = (
+            (program.root, program.snapshot, program.loaded, program.ready, state.phase, state.base.result_id),
+            (state.check_in, state.want, state.held, len(state.disk), len(desk.have), len(desk.view.results)),
+            (self.coordinator.changes, self.member.planned),
+        )
+        if marks == self._marks:
+            return
         roots = self.program.roots() | self.coordinator.roots() | set(self.member.models)
         roots.add(state.base.model)
         fetching = state.phase in (m.Phase.STARTING, m.Phase.FETCHING)
@@ -293,6 +301,8 @@ class Machine:
         state.disk = {i: x for i, x in state.disk.items() if i in ids}
         desk.have &= roots.union(x.root for x in state.disk.values())
         keep = e.Keep(frozenset(roots), frozenset(ids - {m.GENESIS}))
+        counts = (len(state.disk), len(desk.have))
+        self._marks = (marks[0], (*marks[1][:3], *counts, marks[1][5]), marks[2])
         if keep != self._kept:
             self._kept = keep
             desk.act(keep)

@@ -53,6 +53,8 @@ class Member:
         """By assignment: exchanges of the open round that are over."""
         self.models: dict[Digest, None] = {}
         """Merged models that were planned for the open round, latest last."""
+        self.planned = 0
+        """Goes up when `models` changes."""
         self.last_plan: dict[tuple[int, Digest, NodeId], tuple[int, int]] = {}
         self.plans = self.plans_without_me = 0
         self.took = 0.0
@@ -233,8 +235,7 @@ class Member:
             self.move_on(f"bad plan: {wrong}")
             return
         self.last_plan[key] = (plan.attempt, plan.number)
-        for entry in message.entries:
-            self.doubles.see(SignedCheckIn(message.check_in(entry), entry.signature))
+        self.doubles.see_plan(message)
         if checks.contributes(signed.check_in, message.result()):
             self._accept(message)
         else:
@@ -273,6 +274,7 @@ class Member:
         self.on_model()
 
     def _remember(self, model: Digest) -> None:
+        self.planned += 1
         self.models.pop(model, None)
         self.models[model] = None
         while len(self.models) > MODELS_KEPT:
@@ -298,15 +300,17 @@ class Member:
             self.desk.act(EndExchange())
         self.desk.state.lacks = self.desk.state.unmerged = ()
 
-    def on_moved(self, event: ExchangeMoved) -> None:
-        """Blocks have come, or are overdue."""
+    def on_moved(self, event: ExchangeMoved) -> bool:
+        """Blocks have come, or are overdue; whether this changes more than a clock."""
         desk, state = self.desk, self.desk.state
         if not self._is_of_plan(event.assignment):
-            return
+            return False
+        before = state.phase, state.lacks, state.unmerged
         if event.moved:
             self.pace.progress_at = desk.now
             state.phase = Phase.EXCHANGING
         state.lacks, state.unmerged = event.lacks, event.unmerged
+        return before != (state.phase, state.lacks, state.unmerged)
 
     def on_exchanged(self, event: ExchangeDone) -> None:
         """The merged model has come together."""
@@ -356,7 +360,9 @@ class Member:
 
     def round_over(self) -> None:
         """A round is final: what was planned for it, or before, is of no use any more."""
+        self.planned += 1
         self.models.clear()
         self.exchanged.clear()
         number = self.desk.state.base.round
         self.last_plan = {k: v for k, v in self.last_plan.items() if k[0] > number}
+        self.doubles.forget(number)

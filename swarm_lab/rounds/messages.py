@@ -97,6 +97,25 @@ class CheckIn:
     local_metric: UInt64 = ABSENT
     steps: UInt64 = 0
 
+    @classmethod
+    def of(cls, training: Digest, number: int, prev: Digest, p: Participant) -> CheckIn:
+        """What this participant of a result or plan must have signed."""
+        return cls(
+            training,
+            number,
+            prev,
+            p.node,
+            p.incarnation,
+            p.weight,
+            p.root,
+            p.done,
+            p.loss,
+            p.metric,
+            p.local_loss,
+            p.local_metric,
+            p.steps,
+        )
+
     def participant(self) -> Participant:
         """The same, without what all check-ins of a round share."""
         return Participant(
@@ -301,22 +320,7 @@ class PlanMessage:
 
     def check_in(self, entry: Entry) -> CheckIn:
         """The check-in that the entry's node must have signed."""
-        p, e = self.plan, entry.participant
-        return CheckIn(
-            p.training,
-            p.round,
-            p.prev,
-            e.node,
-            e.incarnation,
-            e.weight,
-            e.root,
-            e.done,
-            e.loss,
-            e.metric,
-            e.local_loss,
-            e.local_metric,
-            e.steps,
-        )
+        return CheckIn.of(self.plan.training, self.plan.round, self.plan.prev, entry.participant)
 
 
 @dataclass(frozen=True, slots=True)

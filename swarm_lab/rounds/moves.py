@@ -9,7 +9,6 @@ from swarm_lab.rounds.coordinator import Coordinator
 from swarm_lab.rounds.events import Finish, Store
 from swarm_lab.rounds.member import Member
 from swarm_lab.rounds.messages import AT_SYNC, Certificate, Digest, NodeId, Phase, Result
-from swarm_lab.rounds.order import present
 from swarm_lab.rounds.program import Program
 from swarm_lab.rounds.state import OWN_WEIGHTS, Base, Desk, Held, Kept, Want
 
@@ -54,7 +53,7 @@ class Moves:
         included = checks.contributes(own, result)
         self._base(result, desk.verifier.result_id(result), certificate)
         state.base_final, state.want = False, None
-        without = tuple(n for n in present(desk.view) if n not in result.nodes())
+        without = self._without(result)
         desk.notice("merged", f"round {result.round} merged", result.nodes(), round=result.round, without=len(without))
         if result.end:
             self.program.park()
@@ -180,5 +179,8 @@ class Moves:
             self.program.lose(self.program.counted_from)
         state.phase = Phase.FINISHED
         self.program.finish(result.model)
-        without = tuple(n for n in present(desk.view) if n not in result.nodes())
-        desk.act(Finish(result, state.base.result_id, without))
+        desk.act(Finish(result, state.base.result_id, self._without(result)))
+
+    def _without(self, result: Result) -> tuple[NodeId, ...]:
+        inside = set(result.nodes())
+        return tuple(n for n in self.desk.roster if n not in inside)

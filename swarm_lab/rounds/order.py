@@ -25,8 +25,10 @@ def coordinators(rules: Rules, view: LedgerView, last: Result | None) -> tuple[N
     the order does not move while nodes announce themselves one by one.
     """
     nodes = expected(rules, view) if last is None else present(view)
-    first = tuple(n for n in last.nodes() if n in nodes) if last else nodes
-    rest = tuple(n for n in nodes if n not in first)
+    known = set(nodes)
+    first = tuple(n for n in last.nodes() if n in known) if last else nodes
+    known.difference_update(first)
+    rest = tuple(n for n in nodes if n in known)
     number = last.round + 1 if last else 1
     turn = number % len(first) if first else 0
     order = first[turn:] + first[:turn] + rest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swarm_lab.rounds import limits
-from swarm_lab.rounds.messages import AT_SYNC, Heartbeat, NodeId, Phase
+from swarm_lab.rounds.messages import NodeId, Phase
 from swarm_lab.rounds.state import Desk
 
 
@@ -21,6 +21,8 @@ class Pace:
         self.enough_since: float | None = None
         """Since when `min_peers` of them do."""
         self.seen_up: set[NodeId] = set()
+        self._assigned = frozenset(desk.rules.assigned)
+        self._starting: tuple[int, tuple[NodeId, ...]] = (-1, ())
 
     def restart(self) -> None:
         """A new attempt."""
@@ -32,7 +34,7 @@ class Pace:
         self.all_since = self.enough_since = None
 
     def _attempts(self) -> list[int]:
-        return [beat.attempt for beat in self.desk.peers_at_sync(self.desk.state.base.round + 1)]
+        return [beat.attempt for beat in self.desk.crowd().at_sync.values()]
 
     def majority_ahead(self) -> int | None:
         """The attempt that more than half of the others have reached, if it is ahead of mine (rule 2)."""
@@ -66,50 +68,48 @@ class Pace:
         if desk.final_id() != state.base.result_id or self.not_started():
             self.forget()
             return None
-        others = [
-            beat
-            for n, beat in sorted(desk.heartbeats.items())
-            if n in desk.up and n in desk.view.members and beat.phase is not Phase.FAILED
-        ]
-        self._count(others)
+        trains = self._clock()
         link, now = desk.slowest(), desk.now
         if self.all_since is not None:
             if now - self.all_since > limits.plan_with_all(link.rtt, link.transfer, state.attempt):
                 return "all are in, no plan"
         elif self.enough_since is not None:
-            trains = any(beat.phase is Phase.TRAINING for beat in others)
             grace = limits.grace(desk.rules.grace, [took])
             limit = limits.plan_with_enough(grace, link.rtt, link.transfer, state.attempt)
             if not (done and trains) and now - self.enough_since > limit:
                 return "no plan in time"
         return None
 
-    def _count(self, others: list[Heartbeat]) -> None:
+    def _clock(self) -> bool:
+        """Start or stop the clocks by who is here; whether some other member still trains."""
         desk = self.desk
-        number = desk.state.base.round + 1
-        here = 1 + sum(beat.phase in AT_SYNC and beat.round == number for beat in others)
-        if here < desk.rules.min_peers:
+        crowd = desk.crowd()
+        if 1 + crowd.here < desk.rules.min_peers:
             self.forget()
-            return
+            return crowd.trains
         self.enough_since = desk.now if self.enough_since is None else self.enough_since
-        if here < 1 + len(others):
+        if crowd.here < crowd.coming:
             self.all_since = None
         elif self.all_since is None:
             self.all_since = desk.now
+        return crowd.trains
 
     def not_started(self) -> tuple[NodeId, ...]:
         """Assigned nodes that round 1 still waits for: not announced, not reached yet, or their program starts."""
         desk, state = self.desk, self.desk.state
-        self.seen_up |= desk.up
-        if state.base.round or desk.now - self.synced_at >= desk.rules.start_grace:
+        if state.base.round:
             return ()
-        return tuple(n for n in desk.rules.assigned if n != desk.me and self._comes(n))
+        self.seen_up |= desk.up
+        if desk.now - self.synced_at >= desk.rules.start_grace:
+            return ()
+        if self._starting[0] != desk.told:
+            self._starting = desk.told, tuple(sorted(self._not_here()))
+        return self._starting[1]
 
-    def _comes(self, node: NodeId) -> bool:
-        desk = self.desk
-        if node in desk.view.left or node in desk.view.removed:
-            return False
-        beat = desk.heartbeats.get(node)
-        if beat is not None and node in desk.up:
-            return beat.phase is Phase.STARTING or (node not in desk.view.members and beat.phase is not Phase.FAILED)
-        return node not in desk.view.members or node not in self.seen_up
+    def _not_here(self) -> set[NodeId]:
+        """Not announced (unless it says that it gave up), never reached, or without its program yet."""
+        desk, crowd, assigned = self.desk, self.desk.crowd(), self._assigned
+        found = set(assigned.difference(desk.view.members, crowd.failed))
+        found |= assigned - self.seen_up - found
+        found |= assigned.intersection(crowd.starting)
+        return found.difference(desk.view.left, desk.view.removed, (desk.me,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,6 +24,10 @@ from swarm_lab.rounds.messages import (
 from swarm_lab.rounds.signatures import Signer, Verifier
 from swarm_lab.rounds.slices import Shares
 from swarm_lab.rounds.trend import Trend
+
+
+_TRAINING, _STARTING, _FAILED = Phase.TRAINING, Phase.STARTING, Phase.FAILED
+_CHECKED_IN, _PLANNED, _EXCHANGING = Phase.CHECKED_IN, Phase.PLANNED, Phase.EXCHANGING
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,44 @@ class State:
 
 
 @dataclass(slots=True)
+class Crowd:
+    """What the heartbeats of the live peers say together, about one round."""
+
+    at_sync: dict[NodeId, Heartbeat] = field(default_factory=dict)
+    """Of those that stand at its sync point."""
+    here: int = 0
+    """Members among them."""
+    coming: int = 0
+    """Members that have not failed, wherever they stand."""
+    trains: bool = False
+    """Whether one of those trains."""
+    starting: list[NodeId] = field(default_factory=list)
+    """Whose program is not there yet."""
+
+    failed: list[NodeId] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, beats: Mapping[NodeId, Heartbeat], members: Container[NodeId], number: int) -> Crowd:
+        """One pass over all, once a tick: it is most of what a tick costs in a swarm of a thousand."""
+        crowd = cls()
+        for node, beat in beats.items():
+            phase, member = beat.phase, node in members
+            if phase is _TRAINING:
+                crowd.trains = crowd.trains or member
+            elif phase is _CHECKED_IN or phase is _PLANNED or phase is _EXCHANGING:
+                if beat.round == number:
+                    crowd.at_sync[node] = beat
+                    crowd.here += member
+            elif phase is _STARTING:
+                crowd.starting.append(node)
+            elif phase is _FAILED:
+                crowd.failed.append(node)
+                continue
+            crowd.coming += member
+        return crowd
+
+
+@dataclass(slots=True)
 class Desk:
     """The world: who I am, what the ledger and the peers last said, and the actions of the event in hand."""
 
@@ -132,7 +174,7 @@ class Desk:
     state: State = field(default_factory=State)
     now: float = 0.0
     view: LedgerView = EMPTY_VIEW
-    up: set[NodeId] = field(default_factory=set)
+    up: frozenset[NodeId] = frozenset()
     gone: dict[NodeId, str] = field(default_factory=dict)
     """Why a peer that was heard is not heard any more."""
     heartbeats: dict[NodeId, Heartbeat] = field(default_factory=dict)
@@ -140,11 +182,19 @@ class Desk:
     have: set[Digest] = field(default_factory=set)
     """Roots whose tensors the driver holds, in memory or on disk."""
     roster: tuple[NodeId, ...] = ()
+    """Members that have neither left nor been removed, ascending."""
+    present: frozenset[NodeId] = frozenset()
+    """The same."""
     nbytes: int = 0
     """Of a model; 0 until the program has said it."""
     blocks: int = 0
     out: list[Action] = field(default_factory=list)
     trend: Trend = field(init=False)
+    told: int = 0
+    """Goes up whenever the ledger, the peers that are up, their heartbeats or links may have changed."""
+    _slowest: Link | None = None
+    _head: tuple[Result, Digest] | None = None
+    _crowd: tuple[int, int, Crowd] = (-1, -1, Crowd())
 
     def __post_init__(self) -> None:
         self.trend = Trend(self.rules.sync)
@@ -152,7 +202,26 @@ class Desk:
     def see(self, view: LedgerView) -> None:
         """Take a newer view of the ledger."""
         if view is not self.view:
-            self.view, self.roster = view, order.present(view)
+            old, self.view = self.view, view
+            if (old.members, old.removed, old.left) != (view.members, view.removed, view.left):
+                self.roster = order.present(view)
+                self.present = frozenset(self.roster)
+            self.told += 1
+
+    def hears(
+        self, up: Set[NodeId], heartbeats: Mapping[NodeId, Heartbeat], links: Mapping[NodeId, Link] | None = None
+    ) -> None:
+        """Take who is up, and the latest heartbeats; kept is one of each peer that is up, and no other."""
+        if up != self.up or (links is not None and links is not self.links):
+            self.up = frozenset(up)
+            if self.me in self.up:
+                self.up -= {self.me}
+            self.links = self.links if links is None else links
+            self._slowest = None
+        self.heartbeats = dict(heartbeats)
+        if not self.heartbeats.keys() <= self.up:
+            self.heartbeats = {n: beat for n, beat in heartbeats.items() if n in self.up}
+        self.told += 1
 
     def act(self, action: Action) -> None:
         """Add an action of the event in hand."""
@@ -180,10 +249,10 @@ class Desk:
 
     def slowest(self) -> Link:
         """The worst of each figure among the live peers."""
-        links = [self.links[n] for n in self.up if n in self.links]
-        if not links:
-            return _DEFAULT
-        return Link(max(x.rtt for x in links), max(x.transfer for x in links), max(x.silence for x in links))
+        if self._slowest is None:
+            figures = {(x.rtt, x.transfer, x.silence) for n, x in self.links.items() if n in self.up}
+            self._slowest = Link(*map(max, zip(*figures, strict=True))) if figures else _DEFAULT
+        return self._slowest
 
     def path(self) -> path.Choice:
         """Which way a model of this training goes, as measured here."""
@@ -192,7 +261,11 @@ class Desk:
     def final_id(self) -> Digest:
         """Result id of the ledger's head."""
         results = self.view.results
-        return self.verifier.result_id(results[-1]) if results else GENESIS
+        if not results:
+            return GENESIS
+        if self._head is None or self._head[0] is not results[-1]:
+            self._head = results[-1], self.verifier.result_id(results[-1])
+        return self._head[1]
 
     def next_interval(self, number: int, participants: Sequence[Participant]) -> int:
         """`checks.next_interval` for round `number` of these participants, on the rounds that my base stands on."""
@@ -226,12 +299,12 @@ class Desk:
         """The latest of a node, of mine as well."""
         return self.heartbeat() if node == self.me else self.heartbeats.get(node)
 
-    def peers_at_sync(self, number: int) -> list[Heartbeat]:
-        """Heartbeats of the live peers that stand at the sync point of that round."""
-        beats = self.heartbeats
-        return [
-            beats[n] for n in sorted(beats) if n in self.up and beats[n].round == number and beats[n].phase in AT_SYNC
-        ]
+    def crowd(self) -> Crowd:
+        """The live peers, as seen from the round that this node works for."""
+        number = self.state.base.round + 1
+        if self._crowd[:2] != (self.told, number):
+            self._crowd = self.told, number, Crowd.of(self.heartbeats, self.view.members, number)
+        return self._crowd[2]
 
 
 _DEFAULT = Link()

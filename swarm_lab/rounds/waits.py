@@ -10,7 +10,7 @@ from swarm_lab.rounds.commitment import Commitment
 from swarm_lab.rounds.coordinator import Coordinator
 from swarm_lab.rounds.events import Fail
 from swarm_lab.rounds.member import Member
-from swarm_lab.rounds.messages import AT_SYNC, NodeId, Phase
+from swarm_lab.rounds.messages import NodeId, Phase
 from swarm_lab.rounds.state import Desk, Want
 
 ENDS_IN_FAILURE = {
@@ -44,6 +44,7 @@ class Waits:
         self.catch_up = catch_up
         self.wait: Wait | None = None
         self.since = 0.0
+        self._plan_wait: tuple[object, Wait] | None = None
 
     def tick(self, ready: bool) -> Fail | None:
         """Tell what changed. `ready`: the program is connected."""
@@ -103,7 +104,11 @@ class Waits:
         if state.phase is Phase.CONFIRMING or (state.held and state.at_sync()):
             return Wait("ledger", f"waiting for the ledger to confirm round {state.base.round}")
         if state.phase is Phase.CHECKED_IN:
-            return self._plan()
+            # Nobody waits for the very moment at which such a wait changes its name: the tick after it will do.
+            key = (self.desk.told, state.coordinator, state.base.result_id)
+            if self._plan_wait is None or self._plan_wait[0] != key:
+                self._plan_wait = key, self._plan()
+            return self._plan_wait[1]
         if state.phase is Phase.EXCHANGING and self.member.vote is None:
             late = tuple(sorted({*state.lacks, *state.unmerged}))
             text = "blocks are overdue" if late else "exchanging blocks with the others"
@@ -128,14 +133,14 @@ class Waits:
         starting = self.member.pace.not_started()
         if starting:
             return Wait("start", "waiting for assigned nodes to start", starting)
-        nodes = desk.roster if number > 1 else order.expected(desk.rules, desk.view)
-        missing = tuple(n for n in nodes if n != desk.me and not desk.live(n))
-        here = len(desk.roster) - sum(n in desk.roster for n in missing)
+        assigned = () if number > 1 else desk.rules.assigned
+        gone = desk.present.union(assigned).difference(desk.up, desk.view.left, desk.view.removed, (desk.me,))
+        here = len(desk.present) - len(desk.present & gone)
         if here < desk.rules.min_peers:
             text = f"waiting for peers: {desk.rules.min_peers} are needed, {here} are here"
-            return Wait("peers", text, missing)
+            return Wait("peers", text, tuple(sorted(gone)))
         beats = desk.heartbeats
-        late = tuple(n for n in desk.roster if n in desk.up and n in beats and not self._at_sync(n, number))
+        late = tuple(sorted((desk.present & beats.keys()) - desk.crowd().at_sync.keys()))
         gathering = self.coordinator.rounds.get((number, state.base.result_id))
         if state.coordinator == desk.me and gathering and gathering.waiting_for:
             return Wait("members", "waiting for members to check in", gathering.waiting_for)
@@ -145,7 +150,3 @@ class Waits:
             return Wait("plan", "waiting for the coordinator's plan", (state.coordinator,))
         elsewhere = tuple(n for n in desk.roster if n in beats and beats[n].coordinator not in ("", desk.me))
         return Wait("plan", "planning the round; waiting for those that follow another coordinator", elsewhere)
-
-    def _at_sync(self, node: NodeId, number: int) -> bool:
-        beat = self.desk.heartbeats[node]
-        return beat.round == number and beat.phase in AT_SYNC

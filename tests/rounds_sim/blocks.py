@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rounds_sim.registry import Key, root, weighted_mean
 
 from swarm_lab.rounds import exchange as x
+from swarm_lab.rounds import limits
 from swarm_lab.rounds.exchange_events import ExchangeDone, ExchangeMoved, ExchangeSpoiled, StartExchange
 from swarm_lab.rounds.messages import Digest, NodeId
 from swarm_lab.rounds.slices import SignedSlice, Slice
@@ -16,37 +17,47 @@ from swarm_lab.rounds.slices import SignedSlice, Slice
 if TYPE_CHECKING:
     from rounds_sim.peer import Peer
 
-AGAIN, OVERDUE = 0.5, 0.6
+TELLS, EARLY = 0.05, 2000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Raw:
+    share: ClassVar[int] = 1
+
     root: Digest
     block: int
     value: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Merged:
+    share: ClassVar[int] = 1
+
     assignment: Digest
     block: int
     value: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tables:
+    share: ClassVar[int] = 0
+
     assignment: Digest
     owner: NodeId
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Signed:
+    share: ClassVar[int] = 0
+
     assignment: Digest
     slice: SignedSlice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Need:
+    share: ClassVar[int] = 0
+
     assignment: Digest
     what: x.What
     owner: NodeId
@@ -64,12 +75,15 @@ class Blocks:
     """One start of a node's engine; `Peer` gives it frames and ticks."""
 
     def __init__(self, peer: Peer) -> None:
-        self.peer = peer
+        self.peer, self.epoch = peer, peer.epoch
         self.exchange: x.Exchange | None = None
         self.order: StartExchange | None = None
         self.raw: dict[tuple[Digest, int], int] = {}
         self.merged: dict[int, int] = {}
         self.told: tuple[tuple[NodeId, ...], tuple[NodeId, ...]] = ((), ())
+        self.moved_at = -1.0
+        self.early: list[tuple[NodeId, Frame]] = []
+        """Frames of a plan that has not come here yet: others may have it sooner."""
 
     # --- the machine's order ------------------------------------------------------------------------------
 
@@ -80,15 +94,18 @@ class Blocks:
         assert self.exchange is not None
         if old is None or old.assignment.id != order.assignment.id:
             self.merged = {}
-        self.order, self.told = order, ((), ())
+        self.order, self.told, self.moved_at = order, ((), ()), -1.0
         self.do(self.exchange.begin(order.assignment, world.now))
+        early, self.early = self.early, []
+        for sender, frame in early:
+            self.receive(sender, frame)
 
     def end(self) -> None:
         self.exchange = self.order = None
 
     def do(self, orders: list[x.Order]) -> None:
         orders = list(orders)
-        while orders:
+        while orders and self.peer.epoch == self.epoch:
             orders += self.perform(orders.pop(0))
 
     def perform(self, order: x.Order) -> list[x.Order]:
@@ -152,7 +169,7 @@ class Blocks:
     def complete(self) -> None:
         assert self.exchange is not None and self.order is not None
         vector = tuple(self.merged[block] for block in range(self.exchange.blocks))
-        self.peer.tensors[root(vector)] = vector
+        self.peer.tensors[root(vector)] = self.peer.world.tensors[root(vector)] = vector
         self.peer.unheard.add(root(vector))
         done = ExchangeDone(self.peer.world.now, self.order.assignment.id, root(vector), self.exchange.slices())
         self.peer.later(done)
@@ -160,8 +177,10 @@ class Blocks:
     # --- frames -------------------------------------------------------------------------------------------
 
     def send(self, to: NodeId, frame: Frame) -> None:
-        for one in self.peer.world.twist(self.peer, to, frame):
-            self.peer.world.carry(self.peer.me, to, one)
+        world = self.peer.world
+        for one in world.twist(self.peer, to, frame) if self.peer.epoch == self.epoch else ():
+            world.carry(self.peer.me, to, one)
+            world.happened(self.peer, one)
 
     def to_all(self, frame: Frame) -> None:
         assert self.order is not None
@@ -171,6 +190,9 @@ class Blocks:
 
     def receive(self, sender: NodeId, frame: Frame) -> None:
         exchange, order, now = self.exchange, self.order, self.peer.world.now
+        if self.is_early(frame):
+            self.early = [*self.early[-EARLY:], (sender, frame)]
+            return
         if exchange is None or order is None:
             return
         match frame:
@@ -180,38 +202,52 @@ class Blocks:
             case Raw():
                 orders = self.take_raw(sender, frame)
             case Merged():
-                owner = exchange.wants_merged(frame.assignment, frame.block)
-                if owner is None:
-                    return
-                self.merged[frame.block] = frame.value
-                orders = exchange.merged(owner, frame.block, digest(frame.value))
+                orders = self.take_merged(sender, frame)
             case Tables():
                 orders = exchange.tables(frame.owner) if frame.assignment == order.assignment.id else []
             case Signed():
                 orders = self.take_slice(sender, frame)
+        if orders is None:
+            return
         exchange.heard(now)
         self.do(orders)
         if self.exchange is exchange and not exchange.done:
             self.tell(moved=True)
 
-    def take_raw(self, sender: NodeId, frame: Raw) -> list[x.Order]:
+    def is_early(self, frame: Frame) -> bool:
+        order = self.order
+        if isinstance(frame, Raw):
+            return order is None or all(m.root != frame.root for m in order.assignment.members)
+        return not isinstance(frame, Need) and (order is None or frame.assignment != order.assignment.id)
+
+    def take_merged(self, sender: NodeId, frame: Merged) -> list[x.Order] | None:
+        assert self.exchange is not None
+        owner = self.exchange.wants_merged(frame.assignment, frame.block, sender)
+        if owner is None:
+            return None
+        self.merged[frame.block] = frame.value
+        return self.exchange.merged(owner, frame.block, digest(frame.value))
+
+    def take_raw(self, sender: NodeId, frame: Raw) -> list[x.Order] | None:
+        """What follows from it; None if it is of no use, and so no progress."""
         assert self.exchange is not None
         if not self.exchange.wants_raw(frame.root, frame.block):
-            return []
-        if self.peer.world.tensors[frame.root][frame.block] != frame.value:
+            return None
+        known = self.peer.world.tensors.get(frame.root)
+        if known is None or known[frame.block] != frame.value:
             self.spoiled(sender, "its blocks do not fit the root that it signed")
-            return []
+            return None
         self.raw[frame.root, frame.block] = frame.value
         return self.exchange.raw(frame.root, frame.block)
 
-    def take_slice(self, sender: NodeId, frame: Signed) -> list[x.Order]:
+    def take_slice(self, sender: NodeId, frame: Signed) -> list[x.Order] | None:
         assert self.exchange is not None
         merger = frame.slice.merger
         if not self.exchange.wants_slice(frame.assignment, merger):
-            return []
+            return None
         if not self.peer.world.registry.slice(self.slice_(merger, frame.slice.digest), frame.slice.signature):
             self.spoiled(sender, "a forged slice")
-            return []
+            return None
         return self.exchange.signed(frame.slice)
 
     def answer(self, sender: NodeId, need: Need) -> None:
@@ -240,12 +276,23 @@ class Blocks:
     def tick(self) -> None:
         now = self.peer.world.now
         if self.exchange is not None and self.order is not None and not self.exchange.done:
-            self.do(self.exchange.ask_again(now, AGAIN))
+            self.do(self.exchange.ask_again(now, self.again()))
             self.tell(moved=False)
+
+    def again(self) -> float:
+        """What the machine measured is what an engine measures."""
+        assert self.order is not None
+        link = self.peer.machine.desk.slowest()
+        owners = {share.node for share in self.order.assignment.shares}
+        return limits.block_again(link.rtt, link.transfer / max(1, len(owners)))
 
     def tell(self, moved: bool) -> None:
         assert self.exchange is not None and self.order is not None
-        late = self.exchange.overdue(self.peer.world.now, OVERDUE)
+        now = self.peer.world.now
+        if moved and now - self.moved_at < TELLS:
+            return
+        late = self.exchange.overdue(now, self.again() + 0.1)
         if moved or late != self.told:
             self.told = late
+            self.moved_at = now if moved else self.moved_at
             self.peer.later(ExchangeMoved(self.peer.world.now, self.order.assignment.id, *late, moved))

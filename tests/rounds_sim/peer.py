@@ -9,7 +9,7 @@ from rounds_sim.registry import Key, Vector, root, weighted_mean
 from rounds_sim.trainer import Contribution, Trainer
 
 from swarm_lab.rounds import events as e
-from swarm_lab.rounds.exchange_events import EndExchange, StartExchange
+from swarm_lab.rounds.exchange_events import EndExchange, ExchangeDone, StartExchange
 from swarm_lab.rounds.machine import Machine
 from swarm_lab.rounds.messages import Digest, Heartbeat, Message, NodeId, Phase
 
@@ -66,7 +66,7 @@ class Peer:
         if self.alive and epoch == self.epoch:
             self.tensors[self.trainer.base] = self.world.tensors[self.trainer.base] = self.trainer.x
             setup = self.world.setup
-            size = (2**30, setup.width) if setup.sharded else (0, 0)
+            size = (setup.nbytes or 2**30, setup.width) if setup.sharded or setup.nbytes else (0, 0)
             self.apply(e.ProgramReady(self.world.now, self.trainer.base, self.trainer.total, *size))
 
     def crash(self, wipe: bool = False) -> None:
@@ -88,9 +88,15 @@ class Peer:
         self.world.at(self.world.now, self.hear, event, self.epoch)
 
     def hear(self, event: e.Event, epoch: int) -> None:
-        if epoch == self.epoch:
-            self.unheard.clear()
-            self.apply(event)
+        if epoch != self.epoch:
+            return
+        if self.frozen_until > self.world.now:
+            self.world.at(self.frozen_until, self.hear, event, epoch)
+            return
+        if isinstance(event, ExchangeDone):
+            self.unheard.discard(event.root)
+        self.apply(event)
+        self.world.happened(self, event)
 
     def bend_block(self, value: int) -> int:
         """An honest merger's is what it is."""

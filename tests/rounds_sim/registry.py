@@ -34,11 +34,16 @@ class Registry:
     def __init__(self) -> None:
         self.signed: set[tuple[NodeId, object]] = set()
         self._ids: dict[Result, Digest] = {}
+        self._by_identity: dict[int, tuple[Result, Digest]] = {}
 
     def result_id(self, result: Result) -> Digest:
+        seen = self._by_identity.get(id(result))
+        if seen is not None:
+            return seen[1]
         known = self._ids.get(result)
         if known is None:
             known = self._ids[result] = hashlib.blake2b(repr(result).encode(), digest_size=32).hexdigest()
+        self._by_identity[id(result)] = result, known
         return known
 
     def check_in(self, check_in: CheckIn, signature: str) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
+from rounds_sim import hostile_blocks
 from rounds_sim.hostile import KINDS, hostile
 from rounds_sim.peer import Peer
 from rounds_sim.world import Setup, World
@@ -25,6 +27,14 @@ MOMENTS = [
     "Load",
     "Train",
     "Park",
+    "StartExchange",
+    "ExchangeMoved",
+    "ExchangeDone",
+    "EndExchange",
+    "Raw",
+    "Merged",
+    "Signed",
+    "Need",
 ]
 
 
@@ -97,10 +107,37 @@ def follow_losses(seed: int, setup: Setup) -> None:
     setup.early_stopping = seed % 2 and random.Random(f"patience {seed}").randint(1, 4)
 
 
-def chaos(seed: int, enemy: str | None = None, *, adaptive: bool = False, sharded: bool = False) -> World:
+def lines(rng: random.Random, setup: Setup) -> None:
+    """Lines with rates; one in three swarms chooses the way by what was measured of them."""
+    setup.rates = [rng.choice([0.01, 0.02, 0.05, 0.05, 0.2, 0.5, 3.0]) for _ in range(setup.nodes)]
+    setup.measured_at = rng.choice([0.0, 3.0]) if max(setup.rates) <= 0.2 else 0.0
+    setup.nbytes = rng.choice([0, 0, 2**20])
+
+
+def various(seed: int, enemy: str | None = None) -> World:
+    """`chaos` with what the seed says: either path, 2 to 16 nodes, adaptive or not, with relays and slow lines."""
+    rng = random.Random(f"various {seed}")
+    nodes = rng.choice([2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 10, 12, 16])
+    sharded = rng.random() < 0.6 or enemy in hostile_blocks.KINDS
+    adaptive, relay, slow = rng.random() < 0.25, rng.random() < 0.4, rng.random() < 0.4
+    return chaos(
+        seed, enemy, adaptive=adaptive, sharded=sharded, relay=relay, slow=slow, nodes=None if enemy else nodes
+    )
+
+
+def chaos(
+    seed: int,
+    enemy: str | None = None,
+    *,
+    adaptive: bool = False,
+    sharded: bool = False,
+    relay: bool = False,
+    slow: bool = False,
+    nodes: int | None = None,
+) -> World:
     """One schedule. All faults end by `setup.quiet`; after it the swarm must finish."""
     rng = random.Random(f"chaos {seed}")
-    setup = swarm(rng, rng.choice([4, 5, 6, 7]) if enemy else None)
+    setup = swarm(rng, rng.choice([4, 5, 6, 7]) if enemy else nodes)
     setup.quiet = rng.uniform(4, 12)
     weather(rng, setup)
     faults = rng.choice([0, 0, 1]) if enemy else rng.choice([0, 1, 1, 2, 3, 5])
@@ -112,9 +149,13 @@ def chaos(seed: int, enemy: str | None = None, *, adaptive: bool = False, sharde
     spare(setup, {k for k in (dead, broken) if k is not None})
     if adaptive:
         follow_losses(seed, setup)
-    setup.sharded = sharded
+    setup.sharded, setup.relay = sharded, relay
+    if slow:
+        lines(random.Random(f"lines {seed}"), setup)
     world = World(setup, seed)
-    if enemy:
+    if enemy in hostile_blocks.KINDS:
+        hostile_blocks.turn(world, rng.choice(world.names), enemy)
+    elif enemy:
         world.hostile[rng.choice(world.names)] = hostile(enemy)
     if dead is not None:
         world.at(rng.uniform(0.5, setup.quiet), world.crash, world.names[dead], False, rng.random() < 0.5)
@@ -175,7 +216,8 @@ def pairs_of(world: World, rng: random.Random, kind: str, one: str) -> list[tupl
     return [(one, other)] if kind == "one-way" else [(one, other), (other, one)]
 
 
-def name_of(action: e.Action) -> str:
+def name_of(action: Any) -> str:
+    """Of a message's kind, an action, an event or a frame."""
     return action.message.KIND if isinstance(action, e.Send) else type(action).__name__
 
 
@@ -185,7 +227,7 @@ def die_at_a_moment(world: World, rng: random.Random, dead: int | None) -> None:
     host = rng.random() < 0.3
     seen = 0
 
-    def hook(world: World, peer: Peer, action: e.Action) -> None:
+    def hook(world: World, peer: Peer, action: Any) -> None:
         nonlocal seen
         if name_of(action) != moment or world.now >= world.setup.quiet or seen >= turn or peer.number == dead:
             return
@@ -203,7 +245,8 @@ def limit(world: World) -> float:
     work = max(k * b * 1.1 for k, b in zip(s.epochs, s.batch_seconds, strict=True))
     shortest = max(1, s.sync // 4) if s.adaptive else s.sync
     rounds = max(s.epochs) // shortest + 3
-    waits = s.block_seconds * s.depth * 2 + 8 * s.delay[1] + s.disk_seconds + s.merge_seconds + 1.75
+    slowest = max(s.rates, default=0.0) * (2 * s.nodes + 4)
+    waits = slowest + s.block_seconds * s.depth * 2 + 8 * s.delay[1] + s.disk_seconds + s.merge_seconds + 1.75
     return s.quiet + 3 * work + rounds * (waits + 4 * max(s.batch_seconds) + 3) + 20 + s.start_grace
 
 

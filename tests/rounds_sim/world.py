@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from rounds_sim import shared
 from rounds_sim.blocks import Frame
 from rounds_sim.chain import Chain
 from rounds_sim.invariants import Invariants
+from rounds_sim.network import Network
 from rounds_sim.peer import Peer, Violation
 from rounds_sim.registry import Registry, Vector, node_id
 
@@ -19,11 +21,11 @@ from swarm_lab.rounds import events as e
 from swarm_lab.rounds.messages import Digest, Heartbeat, Message, NodeId
 
 TRAINING = "7" * 64
-SILENCE = 1.5
 TICK = 0.25
 Bend = Callable[["World", Peer, list[e.Action]], list[e.Action]]
-Hook = Callable[["World", Peer, e.Action], None]
+Hook = Callable[["World", Peer, Any], None]
 Twist = Callable[["World", Peer, NodeId, Frame], list[Frame]]
+BeatTwist = Callable[["World", Peer, Heartbeat], Heartbeat]
 
 
 @dataclass
@@ -61,6 +63,14 @@ class Setup:
     wipes: bool = False
     sharded: bool = False
     """Models go in shards of one number each."""
+    nbytes: int = 0
+    """Of a model, for `path.choose`; 0: what makes it choose as `sharded` says."""
+    rates: list[float] = field(default_factory=list)
+    """Seconds that each node's line takes for a model, out and in."""
+    measured_at: float = 0.0
+    """When the links know of it."""
+    relay: bool = False
+    """Where two do not hear each other and a third peer hears both, their messages take that way."""
     adaptive: bool = False
     early_stopping: int = 0
     losses: Callable[[int, int], float] = lambda number, batches: float("nan")
@@ -84,6 +94,7 @@ class World:
     """Runs until every node that can has finished."""
 
     def __init__(self, setup: Setup, seed: object) -> None:
+        shared.forget()
         self.setup, self.seed = setup.fill(), seed
         self.rng = random.Random(str(seed))
         self.registry = Registry()
@@ -97,13 +108,14 @@ class World:
         self.newest = self.chain.view(0.0)
         self.views = dict.fromkeys(self.names, self.newest)
         self.peers = {n: Peer(self, k, n) for k, n in enumerate(self.names)}
-        self.cuts: set[tuple[NodeId, NodeId]] = set()
-        self.heard: dict[tuple[NodeId, NodeId], bool] = {}
+        self.network = Network(self)
         self.no_ledger: dict[NodeId, tuple[float, float]] = {}
         self.beats: dict[NodeId, Heartbeat] = {}
         self.hooks: list[Hook] = []
         self.hostile: dict[NodeId, Bend] = {}
         self.twists: dict[NodeId, Twist] = {}
+        self.beat_twists: dict[NodeId, BeatTwist] = {}
+        self.wrong_merges: set[NodeId] = set()
         self.invariants = Invariants(self)
         self.trace: list[str] | None = None
         for k, name in enumerate(self.names):
@@ -168,7 +180,7 @@ class World:
         self.setup.hang.clear()
         self.setup.full_disk.clear()
         self.no_ledger.clear()
-        self.heal(list(self.cuts))
+        self.heal(self.network.cuts)
         for name in self.names:
             self.boot(name)
 
@@ -201,12 +213,9 @@ class World:
         if peer.alive:
             return
         self.log(name[-2:], "starts")
-        for other in self.names:
-            if self.heard.pop((other, name), False) and self.peers[other].alive:
-                self.peers[other].apply(e.PeerDown(self.now, name))
-            self.heard.pop((name, other), None)
+        self.network.boots(name)
         peer.start()
-        self.links()
+        self.network.changed(name)
         self.later(self.rng.uniform(0, TICK), self.tick, name, peer.epoch)
 
     def crash(self, name: NodeId, wipe: bool = False, host: bool = False) -> None:
@@ -214,7 +223,7 @@ class World:
             self.log(name[-2:], "CRASH", "host" if host else "", "wiped" if wipe else "")
             self.peers[name].crash(wipe)
             self.beats.pop(name, None)
-            self.links(killed=not host)
+            self.network.changed(name, killed=not host)
 
     def tick(self, name: NodeId, epoch: int) -> None:
         peer = self.peers[name]
@@ -223,21 +232,24 @@ class World:
         if peer.frozen_until > self.now:
             self.at(peer.frozen_until, self.tick, name, epoch)
             return
-        up = frozenset(n for n in self.names if self.heard.get((name, n)))
-        beats = {n: self.beats[n] for n in up if n in self.beats and self.path(name, n)}
-        link = e.Link(2 * self.setup.delay[1], 0.0, SILENCE)
-        peer.apply(e.Tick(self.now, self.views[name], up, beats, dict.fromkeys(up, link)))
+        peer.apply(e.Tick(self.now, self.views[name], *self.network.heard(name)))
         if peer.alive:
             peer.blocks.tick()
-            self.beats[name] = peer.heartbeat()
+            if not self.network.many or name in self.network.known:
+                beat, twist = peer.heartbeat(), self.beat_twists.get(name)
+                self.beats[name] = twist(self, peer, beat) if twist else beat
         self.later(TICK, self.tick, name, epoch)
 
     def watch(self, peer: Peer, action: e.Action) -> None:
         if self.trace is not None and not isinstance(action, e.Send | e.Keep):
             self.log(peer.me[-2:], action)
         self.invariants.on_action(peer, action)
+        self.happened(peer, action)
+
+    def happened(self, peer: Peer, what: e.Action | e.Event | Frame) -> None:
+        """A node has done it, sent it or heard it."""
         for hook in self.hooks:
-            hook(self, peer, action)
+            hook(self, peer, what)
 
     def bend(self, peer: Peer, actions: list[e.Action]) -> list[e.Action]:
         bend = self.hostile.get(peer.me)
@@ -261,39 +273,13 @@ class World:
     # --- network ------------------------------------------------------------------------------------------
 
     def path(self, a: NodeId, b: NodeId) -> bool:
-        """A TCP link needs both directions."""
-        alive = self.peers[a].alive and self.peers[b].alive
-        return alive and (a, b) not in self.cuts and (b, a) not in self.cuts
-
-    def links(self, killed: bool = False) -> None:
-        """Tell each node, after the time that it takes to find out, whom it hears."""
-        for a in self.names:
-            for b in self.names:
-                if a == b or not self.peers[a].alive or self.path(a, b) == self.heard.get((a, b), False):
-                    continue
-                up = self.path(a, b)
-                lost = self.rng.uniform(0.002, 0.05) if killed else SILENCE * self.rng.uniform(1.0, 1.25)
-                self.later(0.05 if up else lost, self.tell, a, b, up, self.peers[a].epoch)
-
-    def tell(self, a: NodeId, b: NodeId, up: bool, epoch: int) -> None:
-        peer = self.peers[a]
-        if not peer.alive or peer.epoch != epoch or self.path(a, b) is not up or self.heard.get((a, b), False) is up:
-            return
-        if peer.frozen_until > self.now:
-            self.at(peer.frozen_until, self.tell, a, b, up, epoch)
-            return
-        self.heard[a, b] = up
-        peer.apply(e.PeerUp(self.now, b) if up else e.PeerDown(self.now, b))
+        return self.network.path(a, b)
 
     def cut(self, pairs: Iterable[tuple[NodeId, NodeId]]) -> None:
-        self.cuts |= set(pairs)
-        self.log("CUT", sorted((a[-2:], b[-2:]) for a, b in pairs))
-        self.links()
+        self.network.cut(list(pairs))
 
     def heal(self, pairs: Iterable[tuple[NodeId, NodeId]]) -> None:
-        self.cuts -= set(pairs)
-        self.log("HEAL")
-        self.links()
+        self.network.heal(list(pairs))
 
     def break_program(self, name: NodeId) -> None:
         peer = self.peers[name]
@@ -322,16 +308,19 @@ class World:
         if not self.path(a, b) or (noisy and self.rng.random() < setup.loss):
             return
         for _ in range(2 if noisy and self.rng.random() < setup.duplicates else 1):
-            self.later(self.rng.uniform(*setup.delay), self.deliver, a, b, message, payload, epoch)
+            when = self.network.arrival(a, b, float(payload is not None))
+            self.at(when, self.deliver, a, b, message, payload, epoch)
 
     def carry(self, a: NodeId, b: NodeId, frame: Frame) -> None:
         """A frame of an exchange: like a message, but for its way into the node."""
         setup, noisy = self.setup, self.now < self.setup.quiet
-        if self.path(a, b) and not (noisy and self.rng.random() < setup.loss):
-            self.later(self.rng.uniform(*setup.delay), self.arrive, a, b, frame, self.peers[b].epoch)
+        if self.path(a, b) and not (noisy and self.rng.random() < setup.loss) and self.network.take(a, b, frame):
+            when = self.network.arrival(a, b, frame.share / setup.width)
+            self.at(when, self.arrive, a, b, frame, self.peers[b].epoch)
 
     def arrive(self, a: NodeId, b: NodeId, frame: Frame, epoch: int) -> None:
         peer = self.peers[b]
+        self.network.under_way.discard((a, b, frame))
         if peer.alive and peer.epoch == epoch:
             if peer.frozen_until > self.now:
                 self.at(peer.frozen_until, self.arrive, a, b, frame, epoch)
@@ -346,7 +335,7 @@ class World:
         return [frame] if twist is None else twist(self, peer, to, frame)
 
     def bend_block(self, peer: Peer, value: int) -> int:
-        return value
+        return value + 1 if peer.me in self.wrong_merges else value
 
     def deliver(self, a: NodeId, b: NodeId, message: Message, payload: Digest | None, epoch: int) -> None:
         peer = self.peers[b]

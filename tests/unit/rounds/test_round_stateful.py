@@ -56,7 +56,7 @@ class Faults(RuleBasedStateMachine):
 
     @rule()
     def heals(self) -> None:
-        self.world.heal(list(self.world.cuts))
+        self.world.heal(list(self.world.network.cuts))
 
     @rule(node=nodes, seconds=moments)
     def freezes(self, node: int, seconds: float) -> None:
