@@ -140,7 +140,7 @@ class BlockExchange:
 
     # --- frames that come ---------------------------------------------------------------------------------
 
-    def place(self, head: Head, nbytes: int) -> memoryview | None:
+    def place(self, sender: NodeId, head: Head, nbytes: int) -> memoryview | None:
         """Memory for a frame's body; None where nobody waits for it. Raises `BadMessage` for a wrong size."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_known(head), _EARLY_S)
@@ -152,7 +152,7 @@ class BlockExchange:
             if head.kind in ("BLOCK", "MERGED"):
                 if head.kind == "BLOCK" and not exchange.wants_raw(head.root, head.block):
                     return None
-                if head.kind == "MERGED" and exchange.wants_merged(head.key, head.block) is None:
+                if head.kind == "MERGED" and exchange.wants_merged(head.key, head.block, sender) is None:
                     return None
                 if not memory.fits(self._layout.blocks[head.block], nbytes, exactly=head.kind == "BLOCK"):
                     raise BadMessage(f"block {head.block} does not have {nbytes} bytes: another model, or wire format")
@@ -178,7 +178,7 @@ class BlockExchange:
             case "BLOCK":
                 orders = self._take_raw(exchange, memory, sender, head, body)
             case "MERGED":
-                orders = self._take_merged(exchange, memory, head, body)
+                orders = self._take_merged(exchange, memory, sender, head, body)
             case "LIST":
                 orders = self._take_list(memory, head, body)
             case "SLICE":
@@ -214,14 +214,16 @@ class BlockExchange:
         self._moved(memory)
         return orders
 
-    def _take_merged(self, exchange: x.Exchange, memory: Memory, head: Head, body: memoryview) -> list[x.Order]:
+    def _take_merged(
+        self, exchange: x.Exchange, memory: Memory, sender: NodeId, head: Head, body: memoryview
+    ) -> list[x.Order]:
         if head.key != memory.assignment:
             return []
         block = self._layout.blocks[head.block]
         data = memory.decoded(block, np.frombuffer(body, np.uint8))
         digest = blake3(data.data).digest()
         with self._changed:
-            owner = exchange.wants_merged(head.key, head.block)
+            owner = exchange.wants_merged(head.key, head.block, sender)
             if owner is None or memory is not self._memory:
                 return []
             block.of(memory.work.out)[:] = data.data

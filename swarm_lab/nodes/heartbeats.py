@@ -15,7 +15,7 @@ from swarm_lab.rounds.messages import Heartbeat, NodeId, Phase
 HEARTBEAT_S = 0.5
 GATHER_S = 0.02
 # In any other phase a node comes or goes, which nobody should learn late.
-_AT_WORK = frozenset({Phase.TRAINING, Phase.CHECKED_IN, Phase.PLANNED, Phase.CONFIRMING})
+_AT_WORK = frozenset({Phase.TRAINING, Phase.CHECKED_IN, Phase.PLANNED, Phase.EXCHANGING, Phase.CONFIRMING})
 
 
 class Heartbeats:
@@ -70,4 +70,5 @@ class Heartbeats:
 
 
 def _without_progress(beat: Heartbeat) -> tuple[object, ...]:
-    return (beat.phase, beat.round, beat.prev, beat.attempt, beat.coordinator, beat.model, beat.stored, beat.reason)
+    place = (beat.phase, beat.round, beat.prev, beat.attempt, beat.coordinator)
+    return (*place, beat.model, beat.stored, beat.reason, beat.lacks, beat.unmerged, beat.heard)

@@ -138,7 +138,7 @@ class StreamHub:
     def place(self, peer: SpiffeId, instance: str, head: Head, nbytes: int) -> memoryview | None:
         """See `streams.Sink`."""
         found = self._of(peer, head)
-        return None if found is None else found[0].exchange.place(head, nbytes)
+        return None if found is None else found[0].exchange.place(found[1], head, nbytes)
 
     def arrived(self, peer: SpiffeId, instance: str, head: Head, body: memoryview | None) -> None:
         """See `streams.Sink`."""

@@ -408,6 +408,8 @@ class Exchange:
                 continue
             if self._needs_tables() and not part.tables:
                 yield Ask(owner, "tables", owner)
+            elif self._tables_lack():
+                continue  # whoever has given its tables may wait for the same ones before it merges
             elif part.blocks:
                 yield Ask(owner, "merged", owner, tuple(sorted(part.blocks)))
             elif part.slice is None:

@@ -92,7 +92,7 @@ class Sites:
         while (item := self._inboxes[site.node].get()) is not None:
             sender, head, body = item
             try:
-                target = None if body is None else site.exchange.place(head, len(body))
+                target = None if body is None else site.exchange.place(sender, head, len(body))
                 if target is not None:
                     target[:] = body
                 site.exchange.arrived(sender, head, memoryview(b"") if body is None else target)
