@@ -36,7 +36,14 @@ class Archive:
         self._tasks: set[asyncio.Task[None]] = set()
         self._last: Checkpoint | None = max(checkpoints.stored(), key=lambda c: c.round, default=None)
 
-    def receive(self, sender: NodeId, instance: str, message: Message, payload: tuple[str, bytearray] | None) -> None:
+    def receive(
+        self,
+        sender: NodeId,
+        instance: str,
+        message: Message,
+        payload: tuple[str, bytearray] | None,
+        direct: bool = True,
+    ) -> None:
         """Answer a peer that came late."""
         if self._last is None:
             return

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
 
 from swarm_lab.errors import SwarmLabError
 from swarm_lab.nodes.exchange import Told
@@ -15,13 +16,14 @@ from swarm_lab.nodes.exchange_orders import ExchangeOrders
 from swarm_lab.nodes.heartbeats import Heartbeats
 from swarm_lab.nodes.liveness import Change, Liveness
 from swarm_lab.nodes.pilot import Pilot
+from swarm_lab.nodes.round_ports import Listener, SendTo, TrainingLedger
 from swarm_lab.nodes.transport import Sent
 from swarm_lab.nodes.vault import Vault
 from swarm_lab.rounds import events as e
 from swarm_lab.rounds.exchange_events import EndExchange, ExchangeDone, StartExchange
 from swarm_lab.rounds.layout import Buffer
 from swarm_lab.rounds.machine import Machine
-from swarm_lab.rounds.messages import Certificate, Digest, Heartbeat, Message, NodeId, Phase, PlanMessage, SignedCheckIn
+from swarm_lab.rounds.messages import Digest, Heartbeat, Message, NodeId, Phase, PlanMessage
 
 log = logging.getLogger(__name__)
 
@@ -29,56 +31,6 @@ TICK_S = 0.1
 _SILENT_S = 3.0  # after which people are told that the ledger does not answer
 _FOLLOW_S = 1.0  # how long one look waits for the next block
 _CLOSE_S, _IDLE_S = 0.04, 0.5  # between two tries while it does not answer, when it is waited for and else
-
-SendTo = Callable[[NodeId, Message, "tuple[Digest, Buffer] | None"], Awaitable[None]]
-
-
-class TrainingLedger(Protocol):
-    """The ledger of one training as the machine uses it; each call returns once the transaction is included."""
-
-    async def view(self, wait_s: float = 0.0) -> e.LedgerView:
-        """The newest final state, after waiting for a new block, `wait_s` seconds at most."""
-        ...
-
-    async def announce(self, nonce: str) -> None:
-        """This node has started."""
-        ...
-
-    async def commit(self, certificate: Certificate) -> None:
-        """Commit a round."""
-        ...
-
-    async def depart(self, code: str) -> None:
-        """This node takes part no longer."""
-        ...
-
-    async def report(self, first: SignedCheckIn, second: SignedCheckIn) -> None:
-        """Two check-ins that contradict each other."""
-        ...
-
-
-class Listener(Protocol):
-    """Who is told what happens in the training."""
-
-    def notice(self, notice: e.Notice) -> None:
-        """A fact of the machine."""
-        ...
-
-    def view(self, view: e.LedgerView) -> None:
-        """The ledger has moved."""
-        ...
-
-    def plan(self, plan: PlanMessage) -> None:
-        """A plan of a coordinator: who is left out, and why."""
-        ...
-
-    def finished(self, action: e.Finish) -> None:
-        """The training is over."""
-        ...
-
-    def failed(self, action: e.Fail) -> None:
-        """This node gives it up."""
-        ...
 
 
 class Driver:
@@ -101,6 +53,7 @@ class Driver:
         self.liveness = Liveness()
         self._me = me
         self._vault = vault
+        self._members = members
         self._ledger = ledger
         self._send = send
         self._listener = listener
@@ -115,7 +68,7 @@ class Driver:
         self._answered = clock()
         self._ledger_moved = asyncio.Event()
         self._watching_closely = False
-        self._heartbeats = Heartbeats(me, machine.heartbeat, members, self._post_beat, self._spawn, clock)
+        self._heartbeats = Heartbeats(me, self._present, members, self._post_beat, self._spawn, clock)
 
     # --- events in ---------------------------------------------------------------------------------------
 
@@ -137,12 +90,19 @@ class Driver:
             self._ledger_moved.set()
         self._heartbeats.beat()
 
-    def receive(self, sender: NodeId, instance: str, message: Message, payload: tuple[Digest, Buffer] | None) -> None:
-        """A checked message of a peer."""
+    def receive(
+        self,
+        sender: NodeId,
+        instance: str,
+        message: Message,
+        payload: tuple[Digest, Buffer] | None,
+        direct: bool = True,
+    ) -> None:
+        """A checked message of a peer; `direct`: no other peer has passed it on."""
         if not self._started:
             return
         beat = message if isinstance(message, Heartbeat) else None
-        self._changed(self.liveness.heard(sender, instance, self._clock(), beat))
+        self._changed(self.liveness.heard(sender, instance, self._clock(), beat, direct=direct))
         if beat is not None:
             self._tick()
             return
@@ -182,6 +142,16 @@ class Driver:
         if isinstance(event, ExchangeDone) and (self.exchange is None or not self.exchange.keep(event)):
             return
         self.apply(event)
+
+    def relay(self, to: NodeId) -> NodeId | None:
+        """Through whom a message goes that cannot go straight; may be called in any thread."""
+        return self.liveness.relay(to, self._clock())
+
+    def _present(self) -> Heartbeat:
+        """What this node says of itself, and whom it hears."""
+        heard = self.liveness.heard_directly(self._members(), self._me, self._clock())
+        beat = self.machine.heartbeat()
+        return replace(beat, heard=heard) if heard else beat
 
     def without_exchange(self, reason: str) -> None:
         """An exchange cannot begin here: the machine hears no more of it, and its limits say what follows."""

@@ -6,16 +6,19 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Protocol
 
 from swarm_lab.nodes.exchange import BlockExchange, Told
 from swarm_lab.nodes.exchange_memory import Work
+from swarm_lab.nodes.frames import Head
 from swarm_lab.nodes.liveness import Liveness
 from swarm_lab.nodes.stream_hub import StreamHub, TrainingStreams
 from swarm_lab.nodes.transport import PeerAddress
 from swarm_lab.nodes.vault import Vault
 from swarm_lab.rounds import limits
 from swarm_lab.rounds.exchange_events import EndExchange, ExchangeDone, StartExchange
+from swarm_lab.rounds.layout import Buffer
 from swarm_lab.rounds.merge_names import GLOBAL
 from swarm_lab.rounds.messages import Digest, NodeId
 from swarm_lab.rounds.signatures import Keys
@@ -32,6 +35,10 @@ class Hears(Protocol):
 
     def without_exchange(self, reason: str) -> None:
         """An exchange cannot begin here."""
+        ...
+
+    def relay(self, to: NodeId) -> NodeId | None:
+        """Through whom a frame goes that cannot go straight; called in any thread."""
         ...
 
 
@@ -185,6 +192,10 @@ def exchange_of(
     def refused(node: NodeId, reason: str) -> None:
         loop.call_soon_threadsafe(refuse, node, reason)
 
-    exchange = BlockExchange(me, training, layout, wire, keys, hub.send, tell)
-    hub.register(training[0], exchange, layout, refused)
+    def send(to: NodeId, head: Head, body: Buffer | None) -> None:
+        via = hears.relay(to)
+        hub.send(via or to, replace(head, to=to) if via else head, body)
+
+    exchange = BlockExchange(me, training, layout, wire, keys, send, tell)
+    hub.register(training[0], me, exchange, layout, refused)
     return ExchangeOrders(me, vault, exchange, TrainingStreams(hub, training[0], find), hears.without_exchange)

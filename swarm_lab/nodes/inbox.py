@@ -17,6 +17,7 @@ from swarm_lab.identity.authorizer import current_peer, verified_peer
 from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.nodes.links import limit_s
 from swarm_lab.nodes.message_frames import Chunk
+from swarm_lab.nodes.relay import Relay
 from swarm_lab.nodes.transport import PROTOCOL
 from swarm_lab.protos import peer_pb2, peer_pb2_grpc
 from swarm_lab.rounds import codec
@@ -42,8 +43,15 @@ class Recipient(Protocol):
         """The peer's ledger id, if it is enrolled and assigned to the training."""
         ...
 
-    def receive(self, sender: NodeId, instance: str, message: Message, payload: tuple[str, bytearray] | None) -> None:
-        """Take a checked message."""
+    def receive(
+        self,
+        sender: NodeId,
+        instance: str,
+        message: Message,
+        payload: tuple[str, bytearray] | None,
+        direct: bool = True,
+    ) -> None:
+        """Take a checked message; `direct`: no other peer has passed it on."""
         ...
 
     def refuse(self, sender: NodeId, reason: str) -> None:
@@ -63,11 +71,15 @@ class Inbox(peer_pb2_grpc.PeerServicer):
     """The service `Peer`. A refusal names the rule; the sender's connection stays, its message goes."""
 
     def __init__(
-        self, find: Callable[[str], Recipient | None], learn: Callable[[SpiffeId, int], None] = lambda peer, port: None
+        self,
+        find: Callable[[str], Recipient | None],
+        learn: Callable[[SpiffeId, int], None] = lambda peer, port: None,
+        relay: Relay | None = None,
     ) -> None:
-        """`learn` is told where a member takes tensor streams."""
+        """`learn` is told where a member takes tensor streams; `relay` passes on what is for others."""
         self._find = find
         self._learn = learn
+        self._relay = relay
 
     async def Deliver(
         self,
@@ -113,6 +125,10 @@ class Inbox(peer_pb2_grpc.PeerServicer):
         try:
             message = codec.decode(head.kind, head.body)
             payload = await _payload(head, frames, recipient.layout)
+            origin = sender if self._relay is None else self._relay.origin(sender, head)
+            if self._relay is not None and self._relay.is_for_others(head):
+                self._relay.pass_on(sender, head, payload)
+                return
         except codec.BadMessage as error:
             recipient.refuse(sender, str(error))
             raise _Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
@@ -120,8 +136,9 @@ class Inbox(peer_pb2_grpc.PeerServicer):
             # No rule is broken: this node's program has not said what its model looks like.
             raise _Refused(grpc.StatusCode.FAILED_PRECONDITION, "this node has no model yet")
         metrics.received_bytes.labels(peer.node).inc(len(head.body) + head.payload_bytes)
-        self._learn(peer, head.streams if head.streams < 65536 else 0)
-        recipient.receive(sender, head.instance[:64], message, payload)
+        if origin == sender:
+            self._learn(peer, head.streams if head.streams < 65536 else 0)
+        recipient.receive(origin, head.instance[:64], message, payload, origin == sender)
 
     async def Describe(self, request: peer_pb2.DescribeRequest, context: _DescribeContext) -> peer_pb2.DescribeReply:
         """The layout of this node's model in a training."""

@@ -15,7 +15,8 @@ from swarm_lab.ledger.records import TrainingInfo
 from swarm_lab.nodes.archive import Archive
 from swarm_lab.nodes.inbox import Recipient
 from swarm_lab.nodes.staging import StageRequest
-from swarm_lab.nodes.training import TrainingRun, Workplace
+from swarm_lab.nodes.training import TrainingRun
+from swarm_lab.nodes.workplace import Workplace
 from swarm_lab.rounds.checkpoints import Checkpoints
 from swarm_lab.rounds.layout import Buffer
 from swarm_lab.rounds.messages import Message, NodeId

@@ -29,12 +29,13 @@ from swarm_lab.nodes.directory import Directory
 from swarm_lab.nodes.inbox import Inbox
 from swarm_lab.nodes.launching import Process, ProgramSpec, start_cold
 from swarm_lab.nodes.learner import Learner
+from swarm_lab.nodes.relay import Relay
 from swarm_lab.nodes.run import run
 from swarm_lab.nodes.seats_client import SeatsClient
 from swarm_lab.nodes.staging import Stage
 from swarm_lab.nodes.stream_hub import StreamHub
-from swarm_lab.nodes.training import Workplace
 from swarm_lab.nodes.transport import PeerAddress, Transport
+from swarm_lab.nodes.workplace import Workplace
 from swarm_lab.protos import peer_pb2_grpc
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,9 @@ async def _serve_trainings(
     )
     learner = Learner(place, lease)
     server = grpc.aio.server(interceptors=[Authorizer(source, RULES)], options=SERVER_OPTIONS)
-    message_frames.add_to(server, Inbox(learner.recipient, streams.learn))
+    message_frames.add_to(
+        server, Inbox(learner.recipient, streams.learn, Relay(membership.ledger.account, directory, transport))
+    )
     peer_pb2_grpc.add_ControlServicer_to_server(Control(config.name, stage, learner), server)  # type: ignore[no-untyped-call]
     server.add_secure_port(config.address, server_credentials(source))
     await server.start()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from swarm_lab.rounds.events import Link
@@ -10,11 +12,13 @@ from swarm_lab.rounds.messages import Heartbeat, NodeId
 
 HEARTBEAT_S = 0.5
 _LEAST_S, _MOST_S, _FACTOR, _REMEMBERED = 1.5, 15.0, 4.0, 64
+_DIRECT = 0.7  # of the silence after which a peer counts as down
 
 
 @dataclass
 class _Peer:
     heard: float
+    direct: float
     instance: str
     up: bool = True
     gaps: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
@@ -62,16 +66,24 @@ class Liveness:
             node: Link(p.rtt, model_bytes / p.rate if p.rate else 0.0, p.silence) for node, p in self._peers.items()
         }
 
-    def heard(self, peer: NodeId, instance: str, now: float, heartbeat: Heartbeat | None = None) -> list[Change]:
-        """Something came from `peer`, whose process drew `instance` at its start."""
+    def heard(
+        self, peer: NodeId, instance: str, now: float, heartbeat: Heartbeat | None = None, *, direct: bool = True
+    ) -> list[Change]:
+        """Something came from `peer`, whose process drew `instance` at its start; `direct`: not through another one."""
+        changes = self._heard(peer, instance, now, heartbeat)
+        if direct:
+            self._peers[peer].direct = now
+        return changes
+
+    def _heard(self, peer: NodeId, instance: str, now: float, heartbeat: Heartbeat | None) -> list[Change]:
         known = self._peers.get(peer)
         if known is None:
-            known = self._peers[peer] = _Peer(now, instance)
+            known = self._peers[peer] = _Peer(now, -math.inf, instance)
             changes = [Change(peer, True)]
         elif known.instance != instance:
             changes = [Change(peer, False, "started again")] if known.up else []
             rtt, rate = known.rtt, known.rate
-            known = self._peers[peer] = _Peer(now, instance, rtt=rtt, rate=rate)
+            known = self._peers[peer] = _Peer(now, -math.inf, instance, rtt=rtt, rate=rate)
             changes.append(Change(peer, True))
         else:
             changes = [] if known.up else [Change(peer, True)]
@@ -87,8 +99,32 @@ class Liveness:
         known = self._peers.get(peer)
         if known is None or not known.up:
             return []
-        known.up = False
+        known.up, known.direct = False, -math.inf
         return [Change(peer, False, "connection lost")]
+
+    def _is_direct(self, peer: NodeId, now: float) -> bool:
+        known = self._peers.get(peer)
+        return known is not None and now - known.direct <= _DIRECT * known.silence
+
+    def heard_directly(self, members: Sequence[NodeId], me: NodeId, now: float) -> tuple[NodeId, ...]:
+        """Whom this node hears without help, itself included, for its heartbeat; empty where that is everybody."""
+        found = tuple(sorted(m for m in members if m == me or self._is_direct(m, now)))
+        return () if len(found) == len(members) else found
+
+    def relay(self, peer: NodeId, now: float) -> NodeId | None:
+        """Through whom `peer` is reached while it is not heard directly: somebody who hears it, and whom I hear.
+
+        Before it counts as silent, so that a link that breaks makes nobody disappear.
+        """
+        if self._is_direct(peer, now):
+            return None
+        for node in sorted(self._peers):
+            beat = self._peers[node].heartbeat
+            if node == peer or beat is None or not self._peers[node].up or not self._is_direct(node, now):
+                continue
+            if peer in beat.heard or not beat.heard:
+                return node
+        return None
 
     def measured(self, peer: NodeId, seconds: float, sent: int) -> None:
         """A call to `peer` took that long and carried `sent` bytes: its round trip, or its rate when it was long."""

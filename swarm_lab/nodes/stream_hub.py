@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.identity.svid import IdentitySource
@@ -24,6 +26,7 @@ _MEASURED = 64 * 1024  # bytes of a frame that tells of a link's rate
 
 @dataclass
 class _Training:
+    me: NodeId
     exchange: BlockExchange
     layout: Layout
     refuse: Callable[[NodeId, str], None]
@@ -53,11 +56,11 @@ class StreamHub:
             self._ports[peer] = port
 
     def register(
-        self, training: str, exchange: BlockExchange, layout: Layout, refuse: Callable[[NodeId, str], None]
+        self, training: str, me: NodeId, exchange: BlockExchange, layout: Layout, refuse: Callable[[NodeId, str], None]
     ) -> None:
         """Give a training its frames; `refuse` is told in a stream's thread of frames that broke a rule."""
         with self._lock:
-            self._trainings[training] = _Training(exchange, layout, refuse)
+            self._trainings[training] = _Training(me, exchange, layout, refuse)
 
     def forget_training(self, training: str) -> None:
         """Its frames are dropped from now on."""
@@ -138,13 +141,31 @@ class StreamHub:
     def place(self, peer: SpiffeId, instance: str, head: Head, nbytes: int) -> memoryview | None:
         """See `streams.Sink`."""
         found = self._of(peer, head)
-        return None if found is None else found[0].exchange.place(found[1], head, nbytes)
+        if found is None:
+            return None
+        training, sender = found
+        if self._is_for_others(training, head):
+            return np.empty(nbytes, np.uint8).data
+        return training.exchange.place(self._origin(training, sender, head), head, nbytes)
 
     def arrived(self, peer: SpiffeId, instance: str, head: Head, body: memoryview | None) -> None:
         """See `streams.Sink`."""
         found = self._of(peer, head)
-        if found is not None:
-            found[0].exchange.arrived(found[1], head, body)
+        if found is None:
+            return
+        training, sender = found
+        if self._is_for_others(training, head):
+            if not head.origin:  # one hop
+                self.send(head.to, replace(head, origin=sender), body)
+            return
+        training.exchange.arrived(self._origin(training, sender, head), head, body)
+
+    def _is_for_others(self, training: _Training, head: Head) -> bool:
+        return bool(head.to) and head.to != training.me and head.to in training.members.values()
+
+    def _origin(self, training: _Training, sender: NodeId, head: Head) -> NodeId:
+        """Whose frame it is: what it carries is checked against what that member signed."""
+        return head.origin if head.origin in training.members.values() else sender
 
     def lost(self, peer: SpiffeId, instance: str, head: Head) -> None:
         """See `streams.Sink`: each body has a buffer of its own, which goes."""

@@ -15,24 +15,17 @@ import shutil
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from swarm_lab import errors
 from swarm_lab.callback.messages import Argument
 from swarm_lab.errors import ProgramHung, ProgramKilled, SwarmLabError, TrainingLost
-from swarm_lab.facts.events import EventLog
-from swarm_lab.facts.state import StateFile
 from swarm_lab.identity.ids import SpiffeId
-from swarm_lab.ledger.client import Ledger
 from swarm_lab.ledger.records import Perf, Terms, TrainingInfo
 from swarm_lab.ledger.signing import training_key
 from swarm_lab.nodes.agreement import merged_arguments
-from swarm_lab.nodes.config import NodeConfig
-from swarm_lab.nodes.directory import Directory
 from swarm_lab.nodes.driver import Driver
 from swarm_lab.nodes.exchange_orders import exchange_of
-from swarm_lab.nodes.launching import Start
 from swarm_lab.nodes.ledger_port import LedgerPort
 from swarm_lab.nodes.pilot import Pilot
 from swarm_lab.nodes.program import Exit, Program
@@ -48,11 +41,10 @@ from swarm_lab.nodes.program_side import (
 )
 from swarm_lab.nodes.registration import Registration
 from swarm_lab.nodes.reporter import Reporter
-from swarm_lab.nodes.staging import Stage, StageRequest
+from swarm_lab.nodes.staging import StageRequest
 from swarm_lab.nodes.starts import Starts, resume_of
-from swarm_lab.nodes.stream_hub import StreamHub
-from swarm_lab.nodes.transport import Transport
 from swarm_lab.nodes.vault import Vault
+from swarm_lab.nodes.workplace import Workplace
 from swarm_lab.rounds.checkpoints import Checkpoints
 from swarm_lab.rounds.events import EMPTY_VIEW, Fail, Finish, ProgramFailed, Rules, StopRequested
 from swarm_lab.rounds.layout import Buffer, Layout
@@ -73,22 +65,6 @@ _FAILURES: dict[str, type[SwarmLabError]] = {
     "SWL-REMOVED": errors.RemovedFromTraining,
     "SWL-FORK": errors.LedgerForked,
 }
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """What a node lends its trainings."""
-
-    config: NodeConfig
-    ledger: Ledger
-    directory: Directory
-    transport: Transport
-    streams: StreamHub
-    events: EventLog
-    state: StateFile
-    stage: Stage
-    start: Start
-    start_cold: Start
 
 
 class TrainingRun:
@@ -125,10 +101,17 @@ class TrainingRun:
         node = self._place.directory.node(peer)
         return node if node in self._members() else None
 
-    def receive(self, sender: NodeId, instance: str, message: Message, payload: tuple[str, bytearray] | None) -> None:
-        """A checked message of a peer."""
+    def receive(
+        self,
+        sender: NodeId,
+        instance: str,
+        message: Message,
+        payload: tuple[str, bytearray] | None,
+        direct: bool = True,
+    ) -> None:
+        """A checked message of a peer: see `inbox.Recipient`."""
         if self._driver is not None:
-            self._driver.receive(sender, instance, message, payload)
+            self._driver.receive(sender, instance, message, payload, direct)
 
     def refuse(self, sender: NodeId, reason: str) -> None:
         """A peer's message broke a rule."""
@@ -376,9 +359,10 @@ class TrainingRun:
     # --- plumbing ----------------------------------------------------------------------------------------
 
     async def _post(self, to: NodeId, message: Message, payload: tuple[str, Buffer] | None) -> None:
-        peer = self._place.directory.find(to)
+        via = self._driver.relay(to) if self._driver is not None else None
+        peer = self._place.directory.find(via or to)
         if peer is not None:
-            await self._place.transport.send(peer, self.id, message, payload)
+            await self._place.transport.send(peer, self.id, message, payload, to=to if via else "")
 
     def _members(self) -> Sequence[NodeId]:
         joined = self._driver.machine.desk.view.members.keys() if self._driver is not None else ()

@@ -48,9 +48,20 @@ class Transport:
         self._listeners.pop(training, None)
 
     async def send(
-        self, peer: PeerAddress, training: str, message: Message, payload: tuple[str, Buffer] | None = None
+        self,
+        peer: PeerAddress,
+        training: str,
+        message: Message,
+        payload: tuple[str, Buffer] | None = None,
+        *,
+        to: NodeId = "",
+        origin: NodeId = "",
+        instance: str = "",
     ) -> None:
-        """Queue a message to a peer; `payload` is (root, buffer), which must not change until it was sent."""
+        """Queue a message to a peer; `payload` is (root, buffer), which must not change until it was sent.
+
+        `to`: whom the peer is to pass it on to. `origin`, `instance`: whose message is passed on.
+        """
         link = self._links.get(peer.node)
         if link is not None and link.peer != peer:
             await link.close()
@@ -63,8 +74,10 @@ class Transport:
             training=training,
             kind=message.KIND,
             body=self._encode(message),
-            instance=self.instance,
-            streams=self.streams,
+            instance=instance or self.instance,
+            streams=0 if origin else self.streams,
+            to=to,
+            origin=origin,
         )
         if payload is not None:
             head.payload_root, head.payload_bytes = payload[0], memoryview(payload[1]).nbytes

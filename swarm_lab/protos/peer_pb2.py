@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bswarm_lab/protos/peer.proto\x12\x08swarm.v1\"5\n\x0f\x44\x65scribeRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x10\n\x08training\x18\x02 \x01(\t\"2\n\rDescribeReply\x12!\n\x07tensors\x18\x01 \x03(\x0b\x32\x10.swarm.v1.Tensor\"4\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x04\"C\n\x05\x46rame\x12\x1e\n\x04head\x18\x01 \x01(\x0b\x32\x0e.swarm.v1.HeadH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"\xa7\x01\n\x04Head\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\x10\n\x08training\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\x12\x15\n\rpayload_bytes\x18\x06 \x01(\x04\x12\x14\n\x0cpayload_root\x18\x07 \x01(\t\x12\x10\n\x08instance\x18\x08 \x01(\t\x12\x0f\n\x07streams\x18\t \x01(\r\"9\n\x03\x41\x63k\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\x0f\n\x07refusal\x18\x03 \x01(\t\";\n\nStageFrame\x12\x11\n\x07request\x18\x01 \x01(\x0cH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\">\n\nStageReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\"1\n\x0bStopRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x10\n\x08training\x18\x02 \x01(\t\"\x1a\n\tStopReply\x12\r\n\x05state\x18\x01 \x01(\t\"3\n\rResumeRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x10\n\x08training\x18\x02 \x01(\t\"?\n\x0bResumeReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t2u\n\x04Peer\x12-\n\x07\x44\x65liver\x12\x0f.swarm.v1.Frame\x1a\r.swarm.v1.Ack(\x01\x30\x01\x12>\n\x08\x44\x65scribe\x12\x19.swarm.v1.DescribeRequest\x1a\x17.swarm.v1.DescribeReply2\xae\x01\n\x07\x43ontrol\x12\x35\n\x05Stage\x12\x14.swarm.v1.StageFrame\x1a\x14.swarm.v1.StageReply(\x01\x12\x32\n\x04Stop\x12\x15.swarm.v1.StopRequest\x1a\x13.swarm.v1.StopReply\x12\x38\n\x06Resume\x12\x17.swarm.v1.ResumeRequest\x1a\x15.swarm.v1.ResumeReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bswarm_lab/protos/peer.proto\x12\x08swarm.v1\"5\n\x0f\x44\x65scribeRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x10\n\x08training\x18\x02 \x01(\t\"2\n\rDescribeReply\x12!\n\x07tensors\x18\x01 \x03(\x0b\x32\x10.swarm.v1.Tensor\"4\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x04\"C\n\x05\x46rame\x12\x1e\n\x04head\x18\x01 \x01(\x0b\x32\x0e.swarm.v1.HeadH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"\xc3\x01\n\x04Head\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\x10\n\x08training\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\x12\x15\n\rpayload_bytes\x18\x06 \x01(\x04\x12\x14\n\x0cpayload_root\x18\x07 \x01(\t\x12\x10\n\x08instance\x18\x08 \x01(\t\x12\x0f\n\x07streams\x18\t \x01(\r\x12\n\n\x02to\x18\n \x01(\t\x12\x0e\n\x06origin\x18\x0b \x01(\t\"9\n\x03\x41\x63k\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\x0f\n\x07refusal\x18\x03 \x01(\t\";\n\nStageFrame\x12\x11\n\x07request\x18\x01 \x01(\x0cH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\">\n\nStageReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\"1\n\x0bStopRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x10\n\x08training\x18\x02 \x01(\t\"\x1a\n\tStopReply\x12\r\n\x05state\x18\x01 \x01(\t\"3\n\rResumeRequest\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x10\n\x08training\x18\x02 \x01(\t\"?\n\x0bResumeReply\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0f\n\x07package\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t2u\n\x04Peer\x12-\n\x07\x44\x65liver\x12\x0f.swarm.v1.Frame\x1a\r.swarm.v1.Ack(\x01\x30\x01\x12>\n\x08\x44\x65scribe\x12\x19.swarm.v1.DescribeRequest\x1a\x17.swarm.v1.DescribeReply2\xae\x01\n\x07\x43ontrol\x12\x35\n\x05Stage\x12\x14.swarm.v1.StageFrame\x1a\x14.swarm.v1.StageReply(\x01\x12\x32\n\x04Stop\x12\x15.swarm.v1.StopRequest\x1a\x13.swarm.v1.StopReply\x12\x38\n\x06Resume\x12\x17.swarm.v1.ResumeRequest\x1a\x15.swarm.v1.ResumeReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,23 +40,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FRAME']._serialized_start=202
   _globals['_FRAME']._serialized_end=269
   _globals['_HEAD']._serialized_start=272
-  _globals['_HEAD']._serialized_end=439
-  _globals['_ACK']._serialized_start=441
-  _globals['_ACK']._serialized_end=498
-  _globals['_STAGEFRAME']._serialized_start=500
-  _globals['_STAGEFRAME']._serialized_end=559
-  _globals['_STAGEREPLY']._serialized_start=561
-  _globals['_STAGEREPLY']._serialized_end=623
-  _globals['_STOPREQUEST']._serialized_start=625
-  _globals['_STOPREQUEST']._serialized_end=674
-  _globals['_STOPREPLY']._serialized_start=676
-  _globals['_STOPREPLY']._serialized_end=702
-  _globals['_RESUMEREQUEST']._serialized_start=704
-  _globals['_RESUMEREQUEST']._serialized_end=755
-  _globals['_RESUMEREPLY']._serialized_start=757
-  _globals['_RESUMEREPLY']._serialized_end=820
-  _globals['_PEER']._serialized_start=822
-  _globals['_PEER']._serialized_end=939
-  _globals['_CONTROL']._serialized_start=942
-  _globals['_CONTROL']._serialized_end=1116
+  _globals['_HEAD']._serialized_end=467
+  _globals['_ACK']._serialized_start=469
+  _globals['_ACK']._serialized_end=526
+  _globals['_STAGEFRAME']._serialized_start=528
+  _globals['_STAGEFRAME']._serialized_end=587
+  _globals['_STAGEREPLY']._serialized_start=589
+  _globals['_STAGEREPLY']._serialized_end=651
+  _globals['_STOPREQUEST']._serialized_start=653
+  _globals['_STOPREQUEST']._serialized_end=702
+  _globals['_STOPREPLY']._serialized_start=704
+  _globals['_STOPREPLY']._serialized_end=730
+  _globals['_RESUMEREQUEST']._serialized_start=732
+  _globals['_RESUMEREQUEST']._serialized_end=783
+  _globals['_RESUMEREPLY']._serialized_start=785
+  _globals['_RESUMEREPLY']._serialized_end=848
+  _globals['_PEER']._serialized_start=850
+  _globals['_PEER']._serialized_end=967
+  _globals['_CONTROL']._serialized_start=970
+  _globals['_CONTROL']._serialized_end=1144
 # @@protoc_insertion_point(module_scope)

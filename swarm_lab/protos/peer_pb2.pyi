@@ -39,7 +39,7 @@ class Frame(_message.Message):
     def __init__(self, head: _Optional[_Union[Head, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class Head(_message.Message):
-    __slots__ = ("protocol", "package", "training", "kind", "body", "payload_bytes", "payload_root", "instance", "streams")
+    __slots__ = ("protocol", "package", "training", "kind", "body", "payload_bytes", "payload_root", "instance", "streams", "to", "origin")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     PACKAGE_FIELD_NUMBER: _ClassVar[int]
     TRAINING_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,8 @@ class Head(_message.Message):
     PAYLOAD_ROOT_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     STREAMS_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     package: str
     training: str
@@ -58,7 +60,9 @@ class Head(_message.Message):
     payload_root: str
     instance: str
     streams: int
-    def __init__(self, protocol: _Optional[int] = ..., package: _Optional[str] = ..., training: _Optional[str] = ..., kind: _Optional[str] = ..., body: _Optional[bytes] = ..., payload_bytes: _Optional[int] = ..., payload_root: _Optional[str] = ..., instance: _Optional[str] = ..., streams: _Optional[int] = ...) -> None: ...
+    to: str
+    origin: str
+    def __init__(self, protocol: _Optional[int] = ..., package: _Optional[str] = ..., training: _Optional[str] = ..., kind: _Optional[str] = ..., body: _Optional[bytes] = ..., payload_bytes: _Optional[int] = ..., payload_root: _Optional[str] = ..., instance: _Optional[str] = ..., streams: _Optional[int] = ..., to: _Optional[str] = ..., origin: _Optional[str] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("protocol", "package", "refusal")

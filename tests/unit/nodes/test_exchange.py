@@ -154,9 +154,9 @@ def test_blocks_that_do_not_fit_the_root_are_not_used_and_their_giver_is_named(m
         (liar.node, "its blocks do not fit the root that it signed")
     }
     assert not sites.sites[1].spoiled
+    until(lambda: lacking(victim) == {liar.node})
     victim.exchange.tick(10.0, 0.0)
-    late = victim.told[-1]
-    assert late.lacks == (liar.node,)  # type: ignore[union-attr]
+    assert victim.told[-1].lacks == (liar.node,)  # type: ignore[union-attr]
 
 
 def until(true: Callable[[], bool]) -> None:
