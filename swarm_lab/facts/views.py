@@ -26,6 +26,7 @@ class RoundView:
     tx: str | None = None
     time: float = 0.0
     interval: int | None = None
+    path: str | None = None
 
 
 @dataclass(slots=True)
@@ -221,6 +222,7 @@ def _round(view: TrainingView, event: Mapping[str, Any]) -> None:
             seconds=event.get("seconds"),
             tx=event.get("tx"),
             interval=event.get("interval"),
+            path=event.get("path"),
             time=float(event.get("time", 0.0)),
         )
     )

@@ -18,6 +18,7 @@ NAMES = {
     Phase.TRAINING: "TRAINING",
     Phase.CHECKED_IN: "CHECKED_IN",
     Phase.PLANNED: "PLANNED",
+    Phase.EXCHANGING: "EXCHANGING",
     Phase.CONFIRMING: "MERGED",
     Phase.FINISHED: "FINISHED",
     Phase.FAILED: "FAILED",

@@ -50,6 +50,7 @@ class Reporter:
         self._directory = directory
         self._rounds = 0
         self._last_round: float | None = None
+        self._paths: dict[tuple[int, frozenset[NodeId]], str] = {}
         self._left_out: dict[tuple[int, frozenset[NodeId]], dict[str, str]] = {}
         self._progress_due = 0.0
         self._batches = 0
@@ -110,6 +111,7 @@ class Reporter:
     def plan(self, plan: PlanMessage) -> None:
         """A plan's reasons for those it leaves out: shown when a round of just its set is committed."""
         key = plan.plan.round, frozenset(entry.participant.node for entry in plan.entries)
+        self._paths[key] = "shards" if plan.owners else "coordinator"
         self._left_out[key] = {
             self._directory.name(left.node): self._directory.words(left.reason) for left in plan.left_out
         }
@@ -239,12 +241,15 @@ class Reporter:
         self._last_round = now
         names = {p.node: self._directory.name(p.node) for p in result.participants}
         self._meter.round(result.round, took_part=self._node in names.values())
-        reasons = self._left_out.get((result.round, frozenset(result.nodes())), {})
+        key = (result.round, frozenset(result.nodes()))
+        reasons = self._left_out.get(key, {})
         left_out = {
             name: reasons.get(name, "it came after the round was planned")
             for name in map(self._directory.name, sorted(outside))
         }
-        self._left_out = {key: said for key, said in self._left_out.items() if key[0] > result.round}
+        path = self._paths.get(key)
+        self._left_out = {k: said for k, said in self._left_out.items() if k[0] > result.round}
+        self._paths = {k: way for k, way in self._paths.items() if k[0] > result.round}
         self._events.append_once(
             f"{self._training}/round/{result.round}",
             "round",
@@ -258,6 +263,7 @@ class Reporter:
             end=result.end,
             interval=result.next,
             tx=self.tx(result.round),
+            path=path,
         )
 
     def _append(self, event: str, **fields: Any) -> None:
