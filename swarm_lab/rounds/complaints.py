@@ -15,7 +15,6 @@ from swarm_lab.rounds.gathering import Exclusion, Gathering
 from swarm_lab.rounds.messages import Heartbeat, NodeId, Phase
 from swarm_lab.rounds.state import Desk
 
-
 _Accused = dict[NodeId, set[NodeId]]
 """Accused -> accusers."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swarm_lab.rounds import limits
-from swarm_lab.rounds.messages import NodeId, Phase
+from swarm_lab.rounds.messages import NodeId
 from swarm_lab.rounds.state import Desk
 
 

@@ -25,7 +25,6 @@ from swarm_lab.rounds.signatures import Signer, Verifier
 from swarm_lab.rounds.slices import Shares
 from swarm_lab.rounds.trend import Trend
 
-
 _TRAINING, _STARTING, _FAILED = Phase.TRAINING, Phase.STARTING, Phase.FAILED
 _CHECKED_IN, _PLANNED, _EXCHANGING = Phase.CHECKED_IN, Phase.PLANNED, Phase.EXCHANGING
 

@@ -1,4 +1,4 @@
-"""Invariant 7: one death costs at most 3 s at default limits, and the next round nothing. At each moment, either path."""
+"""Invariant 7: one death costs at most 3 s at default limits, the next round nothing. At each moment, either path."""
 
 from __future__ import annotations
 
