@@ -83,4 +83,6 @@ class Complaints:
                 yield node, accused, False
 
     def _of_this(self, g: Gathering, beat: Heartbeat) -> bool:
-        return beat.phase is Phase.EXCHANGING and (beat.round, beat.coordinator) == (g.round, self.desk.me)
+        # Planned: by a second coordinator, for an exchange in which nothing has moved since.
+        in_exchange = beat.phase is Phase.EXCHANGING or beat.phase is Phase.PLANNED
+        return in_exchange and (beat.round, beat.coordinator) == (g.round, self.desk.me)

@@ -285,9 +285,10 @@ class Member:
     def _exchange(self, message: PlanMessage) -> None:
         """Begin the exchange of this plan, or go on with it if another coordinator had planned the same."""
         desk, base = self.desk, self.desk.state.base
-        self.assignment = assignment_of(desk.rules, message)
+        before, self.assignment = self.assignment, assignment_of(desk.rules, message)
         desk.state.owners = (message.plan.round, message.plan.prev, message.owners)
-        desk.state.lacks = desk.state.unmerged = ()
+        if before is None or before.id != self.assignment.id:
+            desk.state.lacks = desk.state.unmerged = ()
         if self.assignment.id not in self.exchanged:
             round_, prev = message.plan.round, message.plan.prev
             self.exchanging = True

@@ -1,4 +1,4 @@
-"""Hostile nodes in a sharded exchange: each bends frames, plans, votes or heartbeats, and signs as itself only."""
+"""Hostile nodes in a sharded exchange: they bend frames, plans, votes or heartbeats, signed with their own key."""
 
 from __future__ import annotations
 
