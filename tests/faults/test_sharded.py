@@ -51,7 +51,7 @@ def exchanges(log: Path) -> int:
 
 
 def test_a_member_dies_in_mid_exchange_and_the_round_goes_on_without_it(patient: Patient) -> None:
-    training = train(patient, 60, 0.02, min_peers=3)
+    training = train(patient, 25, 0.02, min_peers=3)
     patient.until_round(training, 3)
     log = patient.swarm.paths.root / "nodes" / "sl-3" / "log.jsonl"
     before, deadline = exchanges(log), time.monotonic() + 20
