@@ -18,13 +18,13 @@ from pydantic import ValidationError
 
 from swarm_lab.facts import metrics
 from swarm_lab.nodes.exchange_frames import SIGNED, FrameSender, SendFrame
-from swarm_lab.nodes.exchange_memory import Memory, OwnChanged, Pool, Work
+from swarm_lab.nodes.exchange_memory import Bytes, Memory, OwnChanged, Pool, Work
 from swarm_lab.nodes.frames import Head
 from swarm_lab.rounds import exchange as x
 from swarm_lab.rounds.codec import BadMessage
 from swarm_lab.rounds.digests import is_finite, tensor_at
 from swarm_lab.rounds.exchange_events import ExchangeDone, ExchangeMoved, ExchangeSpoiled
-from swarm_lab.rounds.layout import Layout, root_of
+from swarm_lab.rounds.layout import Block, Layout, root_of
 from swarm_lab.rounds.merge import Recipe
 from swarm_lab.rounds.messages import Digest, NodeId
 from swarm_lab.rounds.signatures import Keys
@@ -149,14 +149,12 @@ class BlockExchange:
             exchange, memory = self._exchange, self._memory
             if exchange is None or memory is None:
                 return None
-            if head.kind in ("BLOCK", "MERGED"):
-                if head.kind == "BLOCK" and not exchange.wants_raw(head.root, head.block):
-                    return None
-                if head.kind == "MERGED" and exchange.wants_merged(head.key, head.block, sender) is None:
-                    return None
-                if not memory.fits(self._layout.blocks[head.block], nbytes, exactly=head.kind == "BLOCK"):
-                    raise BadMessage(f"block {head.block} does not have {nbytes} bytes: another model, or wire format")
-        return self._pool.take(nbytes).data
+            run = range(head.block, head.block + min(head.count, len(self._layout.blocks)))
+            if head.kind == "BLOCK" and not any(exchange.wants_raw(head.root, block) for block in run):
+                return None
+            if head.kind == "MERGED" and not any(exchange.wants_merged(head.key, b, sender) for b in run):
+                return None
+        return np.empty(nbytes, np.uint8).data
 
     def _is_known(self, head: Head) -> bool:
         """Whether a frame is of what goes on here, or of what is over."""
@@ -198,38 +196,50 @@ class BlockExchange:
         digests = memory.lists.get(head.root)
         if digests is None:
             return []  # its list was lost: both are asked for again
-        block = self._layout.blocks[head.block]
-        data = memory.decoded(block, np.frombuffer(body, np.uint8))
-        if blake3(data.data).digest() != digests[block.number]:
-            return self._spoiled(memory, sender, "its blocks do not fit the root that it signed")
-        if not is_finite(block, data.data, self._pool.scratch()):
-            tensor = tensor_at(self._layout, block, data.data)
-            return self._spoiled(memory, sender, f"tensor {tensor!r} holds NaN or infinity")
+        good: list[tuple[int, Bytes]] = []
+        for block, piece in self._pieces(memory, head, body, exactly=True):
+            data = memory.decoded(block, piece)
+            if blake3(data.data).digest() != digests[block.number]:
+                return self._spoiled(memory, sender, "its blocks do not fit the root that it signed")
+            if not is_finite(block, data.data, self._pool.scratch()):
+                tensor = tensor_at(self._layout, block, data.data)
+                return self._spoiled(memory, sender, f"tensor {tensor!r} holds NaN or infinity")
+            good.append((block.number, data))
+        orders: list[x.Order] = []
         with self._changed:
-            if memory is not self._memory or not exchange.wants_raw(head.root, head.block):
-                return []
-            memory.raw[head.root, head.block] = data
-            exchange.heard(self._clock())
-            orders = exchange.raw(head.root, head.block)
+            for number, data in good:
+                if memory is self._memory and exchange.wants_raw(head.root, number):
+                    memory.raw[head.root, number] = data
+                    exchange.heard(self._clock())
+                    orders += exchange.raw(head.root, number)
         self._moved(memory)
         return orders
+
+    def _pieces(self, memory: Memory, head: Head, body: memoryview, *, exactly: bool) -> list[tuple[Block, Bytes]]:
+        """The blocks of a frame; raises `BadMessage`."""
+        run = range(head.block, head.block + head.count)
+        found = memory.pieces(run, np.frombuffer(body, np.uint8), exactly=exactly)
+        if found is None:
+            raise BadMessage(f"{head.count} blocks of {body.nbytes} bytes: another model, or wire format")
+        return found
 
     def _take_merged(
         self, exchange: x.Exchange, memory: Memory, sender: NodeId, head: Head, body: memoryview
     ) -> list[x.Order]:
         if head.key != memory.assignment:
             return []
-        block = self._layout.blocks[head.block]
-        data = memory.decoded(block, np.frombuffer(body, np.uint8))
-        digest = blake3(data.data).digest()
+        good = []
+        for block, piece in self._pieces(memory, head, body, exactly=False):
+            data = memory.decoded(block, piece)
+            good.append((block, data, blake3(data.data).digest()))
+        orders: list[x.Order] = []
         with self._changed:
-            owner = exchange.wants_merged(head.key, head.block, sender)
-            if owner is None or memory is not self._memory:
-                return []
-            block.of(memory.work.out)[:] = data.data
-            exchange.heard(self._clock())
-            orders = exchange.merged(owner, head.block, digest)
-        self._pool.give(data)
+            for block, data, digest in good:
+                owner = exchange.wants_merged(head.key, block.number, sender)
+                if owner is not None and memory is self._memory:
+                    block.of(memory.work.out)[:] = data.data
+                    exchange.heard(self._clock())
+                    orders += exchange.merged(owner, block.number, digest)
         self._moved(memory)
         return orders
 
@@ -288,8 +298,7 @@ class BlockExchange:
             self._frames.give(memory, sender, raw, with_list=True)
         if what == "tables" and current and owner == self._me:
             self._frames.tables(memory, exchange.share_of(owner), [sender])
-        for number in merged:
-            self._frames.merged(memory, number, [sender])
+        self._frames.merged(memory, merged, [sender])
         for signed in slices:
             self._frames.slice(memory, signed, [sender])
         return []
@@ -297,9 +306,21 @@ class BlockExchange:
     # --- orders -------------------------------------------------------------------------------------------
 
     def _do(self, memory: Memory, orders: Sequence[x.Order]) -> None:
-        waiting = deque(orders)
+        waiting, spread = deque(orders), list[int]()
         while waiting:
-            waiting.extend(self._perform(memory, waiting.popleft()))
+            order = waiting.popleft()
+            if isinstance(order, x.Spread):
+                spread.append(order.block)  # what is merged in one go travels together
+                continue
+            if isinstance(order, x.Sign):
+                self._spread(memory, spread)
+            waiting.extend(self._perform(memory, order))
+        self._spread(memory, spread)
+
+    def _spread(self, memory: Memory, blocks: list[int]) -> None:
+        if blocks and memory is self._memory:
+            self._frames.merged(memory, sorted(blocks), memory.others(self._me))
+        blocks.clear()
 
     def _perform(self, memory: Memory, order: x.Order) -> list[x.Order]:
         exchange = self._exchange
@@ -314,8 +335,6 @@ class BlockExchange:
                 self._frames.tables(memory, exchange.share_of(self._me), memory.others(self._me))
             case x.Combine():
                 return self._combine(exchange, memory, order.block)
-            case x.Spread():
-                self._frames.merged(memory, order.block, memory.others(self._me))
             case x.Sign():
                 return self._sign(exchange, memory)
             case x.Ask():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -18,6 +18,8 @@ SIGNED: Final[TypeAdapter[SignedSlice]] = TypeAdapter(SignedSlice)
 ASKED: Final = 256
 """Blocks that one frame asks for."""
 
+FRAME: Final = 1 << 20
+"""Bytes of blocks that travel together, unless one alone is larger."""
 _SMALL = 64 * 1024
 _LARGEST_TABLES = 8 * 1024 * 1024
 
@@ -28,10 +30,23 @@ SendFrame = Callable[[NodeId, Head, "Buffer | None"], None]
 def most_bytes(layout: Layout, head: Head) -> int:
     """The most bytes that the body of a frame may have in an exchange of such a model."""
     if head.kind in ("BLOCK", "MERGED"):
-        return layout.blocks[head.block].nbytes if head.block < len(layout.blocks) else 0
+        return sum(block.nbytes for block in layout.blocks[head.block : head.block + head.count])
     if head.kind == "LIST":
         return 32 * len(layout.blocks)
     return _LARGEST_TABLES if head.kind == "TABLES" else _SMALL
+
+
+def runs(layout: Layout, blocks: Sequence[int]) -> Iterator[range]:
+    """Ascending blocks as runs that follow one another and fit a frame: small frames cost more than what they carry."""
+    start, nbytes = 0, 0
+    for at, number in enumerate(blocks):
+        size = layout.blocks[number].nbytes
+        if at > start and (blocks[at - 1] != number - 1 or nbytes + size > FRAME):
+            yield range(blocks[start], blocks[at - 1] + 1)
+            start, nbytes = at, 0
+        nbytes += size
+    if blocks:
+        yield range(blocks[start], blocks[-1] + 1)
 
 
 class FrameSender:
@@ -48,16 +63,15 @@ class FrameSender:
         if with_list or to not in memory.listed:
             memory.listed.add(to)
             self._frame(to, "LIST", b"".join(memory.work.digests), root=root)
-        for number in blocks:
-            block = memory.layout.blocks[number]
-            self._frame(to, "BLOCK", memory.own(block), root=root, block=number)
+        for run in runs(memory.layout, blocks):
+            self._frame(to, "BLOCK", memory.own(run), root=root, run=run)
 
-    def merged(self, memory: Memory, number: int, to: Sequence[NodeId]) -> None:
-        """A merged block."""
-        block = memory.layout.blocks[number]
-        data = memory.encoded(block, block.of(memory.work.out))
-        for node in to:
-            self._frame(node, "MERGED", data, block=number, key=memory.assignment)
+    def merged(self, memory: Memory, blocks: Sequence[int], to: Sequence[NodeId]) -> None:
+        """Merged blocks."""
+        for run in runs(memory.layout, blocks):
+            data = memory.merged_run(run)
+            for node in to:
+                self._frame(node, "MERGED", data, run=run, key=memory.assignment)
 
     def slice(self, memory: Memory, signed: SignedSlice, to: Sequence[NodeId]) -> None:
         """What a merger signed."""
@@ -79,5 +93,7 @@ class FrameSender:
             head = Head(self._training, "NEED", order.what, memory.assignment, blocks=blocks, text=order.owner)
             self._send(order.to, head, None)
 
-    def _frame(self, to: NodeId, kind: Kind, body: Buffer, root: str = "", block: int = 0, key: str = "") -> None:
-        self._send(to, Head(self._training, kind, key=key, root=root, block=block), body)
+    def _frame(
+        self, to: NodeId, kind: Kind, body: Buffer, root: str = "", key: str = "", run: range = range(1)
+    ) -> None:
+        self._send(to, Head(self._training, kind, key=key, root=root, block=run.start, count=len(run)), body)

@@ -113,14 +113,33 @@ class Memory:
         """A block as it travels; no copy where it travels exactly."""
         return data if self.wire.exact else self.wire.encode(self.layout, block.bytes, data, self._base(block))
 
-    def own(self, block: Block) -> Buffer:
-        """A block of my contribution as it travels."""
-        data = block.of(self.work.contribution)
-        return self.encoded(block, data) if self.work.rounded else data
+    def own(self, run: range) -> Buffer:
+        """Blocks of my contribution as they travel."""
+        return self._run(self.work.contribution, run, exactly=not self.work.rounded)
 
-    def fits(self, block: Block, nbytes: int, *, exactly: bool) -> bool:
-        """Whether a block may have so many bytes on the wire; `exactly`: or those of all its bits."""
-        return nbytes == self.wire.nbytes(self.layout, block.bytes) or (exactly and nbytes == block.nbytes)
+    def merged_run(self, run: range) -> Buffer:
+        """Merged blocks as they travel."""
+        return self._run(self.work.out, run, exactly=False)
+
+    def _run(self, model: Buffer, run: range, *, exactly: bool) -> Buffer:
+        blocks = self.layout.blocks[run.start : run.stop]
+        if exactly or self.wire.exact:
+            return memoryview(model).cast("B")[blocks[0].start : blocks[-1].bytes.stop]
+        return b"".join(self.encoded(block, block.of(model)) for block in blocks)
+
+    def pieces(self, run: range, data: Bytes, *, exactly: bool) -> list[tuple[Block, Bytes]] | None:
+        """The blocks in a frame's body; None where it has another size. `exactly`: they may have come with all bits."""
+        blocks = self.layout.blocks[run.start : run.stop]
+        sizes = [self.wire.nbytes(self.layout, block.bytes) for block in blocks]
+        if exactly and data.nbytes != sum(sizes):
+            sizes = [block.nbytes for block in blocks]
+        if len(blocks) != len(run) or data.nbytes != sum(sizes):
+            return None
+        found, at = [], 0
+        for block, size in zip(blocks, sizes, strict=True):
+            found.append((block, data[at : at + size]))
+            at += size
+        return found
 
     def decoded(self, block: Block, data: Bytes) -> Bytes:
         """A block as it was before it travelled. Raises `BadMessage`."""
@@ -131,15 +150,12 @@ class Memory:
             self.wire.decode(self.layout, block.bytes, data.data, self._base(block), out.data)
         except ValueError as error:
             raise BadMessage(f"block {block.number}: {error}") from error
-        self.pool.give(data)
         return out
 
     def forget(self, block: int) -> None:
         """The contributions to a block are not needed any more."""
         for member in self.work.order.assignment.members:
-            data = self.raw.pop((member.root, block), None)
-            if data is not None:
-                self.pool.give(data)
+            self.raw.pop((member.root, block), None)
 
     def merged(self, me: NodeId, block: Block) -> Bytes | None:
         """The block merged from all contributions; None where another plan has taken them away.

@@ -61,7 +61,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the body of a frame is; which fields count follows from `kind`. "" and 0 stand for absent."""
+    """What the body of a frame is; which fields count follows from `kind`. "" and 0 stand for absent.
+
+    A body of blocks holds `count` of them from `block` on, one after the other.
+    """
 
     __pydantic_config__ = _EXACT
 
@@ -71,6 +74,7 @@ class Head:
     key: Digest = ""
     root: Digest = ""
     block: Number = 0
+    count: Number = 1
     blocks: Annotated[tuple[Number, ...], MaxLen(256)] = ()
     origin: Node = ""
     to: Node = ""
