@@ -86,6 +86,7 @@ class BlockExchange:
                 self._round = (order.round, order.prev)
             current = self._exchange.assignment
             if current is not None and current.id == order.assignment.id:
+                self._late = ((), ())  # another coordinator asks: it is told again
                 return
             memory = self._memory = self._fresh(work)
             self._late, self._told_at = ((), ()), self._clock()

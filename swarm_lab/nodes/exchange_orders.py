@@ -105,7 +105,7 @@ class ExchangeOrders:
         mine = [links[m.node] for m in work.order.assignment.members if m.node in links]
         rtt = max((link.rtt for link in mine), default=0.01)
         share = max((link.transfer for link in mine), default=0.0) / max(1, len(mine) + 1)
-        self._threads.submit(self._exchange.tick, limits.fetch_again(rtt, 0.0), limits.accusation(rtt, share))
+        self._threads.submit(self._exchange.tick, limits.block_again(rtt, share), limits.accusation(rtt, share))
 
     async def close(self) -> None:
         """The training is over."""
