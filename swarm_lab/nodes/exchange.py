@@ -155,7 +155,7 @@ class BlockExchange:
                 return None
             if head.kind == "MERGED" and not any(exchange.wants_merged(head.key, b, sender) for b in run):
                 return None
-        return np.empty(nbytes, np.uint8).data
+        return self._pool.take(nbytes).data
 
     def _is_known(self, head: Head) -> bool:
         """Whether a frame is of what goes on here, or of what is over."""
@@ -210,7 +210,7 @@ class BlockExchange:
         with self._changed:
             for number, data in good:
                 if memory is self._memory and exchange.wants_raw(head.root, number):
-                    memory.raw[head.root, number] = data
+                    memory.keep(head.root, number, data)
                     exchange.heard(self._clock())
                     orders += exchange.raw(head.root, number)
         self._moved(memory)
@@ -241,6 +241,7 @@ class BlockExchange:
                     block.of(memory.work.out)[:] = data.data
                     exchange.heard(self._clock())
                     orders += exchange.merged(owner, block.number, digest)
+        self._pool.give(np.frombuffer(body, np.uint8))
         self._moved(memory)
         return orders
 
