@@ -9,12 +9,13 @@ import functools
 import importlib.util
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 
 def need(*names: str) -> None:
-    """Go on only if every part is here: a program's name, `anvil`, `root`, or `python:<module>`."""
+    """Go on only if every part is here: a program's name, `anvil`, `root`, `faketime`, or `python:<module>`."""
     for name in names:
         reason = missing(name)
         if reason and os.environ.get("CI"):
@@ -31,6 +32,9 @@ def missing(name: str) -> str | None:
         return None if importlib.util.find_spec(module) else f"the Python package {module} is not installed"
     if name == "anvil":
         return _missing_anvil()
+    if name == "faketime":  # the library alone, which Debian puts beside the program
+        found = any(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+        return None if found else "faketime is not installed"
     if name == "root":
         return None if os.geteuid() == 0 else "only root may do what this test does to the machine"
     return None if shutil.which(name) else f"{name} is not on the PATH"
