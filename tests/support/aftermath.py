@@ -45,8 +45,10 @@ def _rounds(course: Course) -> Iterator[str]:
     now = {done.round: done.digest for done in view.rounds}
     if lost := [done["round"] for done in course.rounds if now.get(done["round"]) != done["digest"]]:
         yield f"committed rounds were lost or changed: {lost}"
+    known: set[str] = set()  # who has not yet come to the training is in no roster
     for done in view.rounds:
-        unsaid = [n for n in course.everybody - set(done.nodes) if not done.left_out.get(n)]
+        unsaid = [node for node in known - set(done.nodes) if not done.left_out.get(node)]
+        known |= set(done.nodes)
         if unsaid:
             yield f"round {done.round} is without {unsaid} and does not say why"
     verdict = course.ward.swarm.verify(course.training.id)

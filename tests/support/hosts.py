@@ -6,10 +6,13 @@ What this takes: root, `ip` and `tc` (iproute2), `iptables` with its match `stat
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
+
+import psutil
 
 FAR = Path(__file__).with_name("far.py")
 PARTS = ("root", "ip", "tc", "iptables", "nsenter")
@@ -25,6 +28,7 @@ class Network:
         self._net = f"10.213.{os.getpid() % 250}"
         self._relays: dict[str, subprocess.Popen[str]] = {}
         self.bridge = f"{self._tag}b"
+        sweep()
         try:
             self._open()
         except BaseException:
@@ -136,6 +140,16 @@ class Network:
 
     def _inside(self, host: str, *command: str) -> None:
         run(["nsenter", f"--net=/run/netns/{self.netns(host)}", "--", *command])
+
+
+def sweep() -> None:
+    """Remove the hosts of sessions that were killed."""
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, timeout=20, check=False).stdout
+    for space, pid in re.findall(r"^(swt(\d+)-\d+)", listed, re.MULTILINE):
+        if not psutil.pid_exists(int(pid)):
+            run(["ip", "link", "del", space.replace("-", "v")], check=False)
+            run(["ip", "netns", "del", space], check=False)
+            run(["ip", "link", "del", f"swt{pid}b"], check=False)
 
 
 def ip(*arguments: str) -> None:

@@ -79,8 +79,7 @@ def _pid(course: Course, who: str, victim: str) -> int:
 
 def deaths() -> Iterator[Row]:
     """Each kind of node at each phase that means something to it."""
-    quick = {("member", "planned"), ("coordinator", "checked_in"), ("program", "checked_in")}
-    quick |= {("sentinel", "merged"), ("chain", "merged"), ("license", "training"), ("identity", "training")}
+    quick = {("member", "planned"), ("coordinator", "checked_in"), ("program", "checked_in"), ("chain", "merged")}
     for who in ("member", "coordinator", "program"):
         for phase in PHASES:
             yield Row(f"kill {who}, {phase}", partial(die, who, phase), quick=(who, phase) in quick)
@@ -89,7 +88,7 @@ def deaths() -> Iterator[Row]:
             yield Row(f"kill {who}, {phase}", partial(die, who, phase), quick=(who, phase) in quick)
     # Last of all, as the whole swarm goes down and up after it.
     for phase in ("training", "merged"):
-        yield Row(f"kill supervisor, {phase}", partial(die, "supervisor", phase), quick=phase == "merged")
+        yield Row(f"kill supervisor, {phase}", partial(die, "supervisor", phase))
 
 
 # --- absences -----------------------------------------------------------------------------------------------
@@ -132,7 +131,7 @@ def absences() -> Iterator[Row]:
         yield Row(f"freeze {who}, {SHORT_S:.0f} s", partial(freeze, who, SHORT_S), quick=who == "member")
     for who in ("sn-2", "sentinel", "license", "identity", "sl-4"):
         yield Row(f"stop {who}, {SHORT_S:.0f} s", partial(stopped, who, SHORT_S))
-    yield Row("slow peer, 10 times the batch", partial(slow_peer, 3.0, 10.0), quick=True)
+    yield Row("slow peer, 10 times the batch", partial(slow_peer, 3.0, 6.0), quick=True)
 
 
 # --- links --------------------------------------------------------------------------------------------------
@@ -196,11 +195,11 @@ def links() -> Iterator[Row]:
     yield row("one link between two", partial(link, _one_link, SHORT_S))
     yield row("host of a member unplugged", partial(link, partial(_unplug, 1), SHORT_S))
     yield row("host of the coordinator unplugged", partial(link, partial(_unplug, 0), SHORT_S))
-    yield row("slow link, 40 Mbit/s", partial(link, partial(_slow, "40mbit"), 10.0), quick=True)
+    yield row("slow link, 40 Mbit/s", partial(link, partial(_slow, "40mbit"), 6.0), quick=True)
     yield row("slow link, 8 Mbit/s", partial(link, partial(_slow, "8mbit"), 20.0), limit=120.0)
-    yield row("lossy link, 5 %", partial(link, partial(_lossy, 5.0), 10.0), quick=True)
-    yield row("far link, 100 ms each way", partial(link, partial(_far, 0.1), 10.0), quick=True)
-    yield row("away for 20 s", partial(link, partial(_unplug, 1), 20.0), quick=True)
+    yield row("lossy link, 5 %", partial(link, partial(_lossy, 5.0), 6.0), quick=True)
+    yield row("far link, 100 ms each way", partial(link, partial(_far, 0.1), 6.0), quick=True)
+    yield row("away for 12 s", partial(link, partial(_unplug, 1), 12.0), quick=True)
     yield row("away for 10 min", partial(link, partial(_unplug, 1), 600.0), long=True)
 
 

@@ -64,13 +64,15 @@ def undergo(ward: Ward, row: Row) -> Outcome:
 
 def _measure(outcome: Outcome, course: Course, hurt: Hurt, limit: float) -> None:
     outcome.phase, outcome.usual_s = hurt.phase, round(course.usual_s, 2)
-    over = hurt.over or hurt.at
     after = course.after(hurt.at, limit)
+    if hurt.over is None:  # what has died: until all are there again
+        course.ward.until_ready()
+    over = hurt.over or time.monotonic()
     outcome.next_s = round(after["seen"] - hurt.at, 2)
     outcome.lost_s = round(after["seen"] - hurt.at - course.usual_s, 2)
     course.after(over, limit)
     whole = course.whole(over, limit)
-    outcome.all_s = round(whole["seen"] - over, 2)
+    outcome.all_s = round(whole["seen"] - (hurt.over or hurt.at), 2)
     outcome.gap_s = round(course.gap(hurt.at, over), 2)
 
 

@@ -86,7 +86,7 @@ class Ward(Patient):
 
     def program(self, training: Any, node: str) -> int:
         """The pid of the node's program."""
-        found = process.read_record(self._own(node) / "trainings" / training.id)
+        found = process.read_record(self._own(node) / "trainings" / training.id / "process.json")
         assert found is not None, f"{node} has no program"
         return found.pid
 
