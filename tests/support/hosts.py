@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 FAR = Path(__file__).with_name("far.py")
-PARTS = ("root", "ip", "tc", "iptables", "nsenter")
+PARTS = ("root", "ip", "tc", "iptables", "nsenter", "unshare", "netns")
 
 
 class Network:
