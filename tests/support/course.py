@@ -90,7 +90,7 @@ class Course:
     def coordinator(self, last: Event, attempt: int = 0) -> str:
         """Who coordinates the round after `last`: the ledger's order turned by the round's number."""
         nodes: list[str] = last["nodes"]
-        return nodes[(last["round"] + 1 + attempt) % len(nodes)]
+        return nodes[(int(last["round"]) + 1 + attempt) % len(nodes)]
 
     def tell(self) -> str:
         """Where it stands, for a failure's message."""
