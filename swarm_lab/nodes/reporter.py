@@ -239,11 +239,11 @@ class Reporter:
         self._last_round = now
         names = {p.node: self._directory.name(p.node) for p in result.participants}
         self._meter.round(result.round, took_part=self._node in names.values())
-        reasons = self._left_out.get((result.round, frozenset(result.nodes())), {})
-        left_out = {
-            name: reasons.get(name, "it came after the round was planned")
-            for name in map(self._directory.name, sorted(outside))
-        }
+        reasons = self._left_out.get((result.round, frozenset(result.nodes())))
+        late = "it came after the round was planned"
+        if reasons is None:  # a plan of others, who were not heard here
+            reasons, late = {}, f"unknown to {self._node}, which the plan of this round did not reach"
+        left_out = {name: reasons.get(name, late) for name in map(self._directory.name, sorted(outside))}
         self._left_out = {key: said for key, said in self._left_out.items() if key[0] > result.round}
         self._events.append_once(
             f"{self._training}/round/{result.round}",
