@@ -53,7 +53,10 @@ def undergo(ward: Ward, row: Row) -> Outcome:
         ward.enough.touch()
         end = finished(training, limit=STALL_S)
         course.poll()
-        outcome.error = "; ".join(complaints(course, end, hurt.missed, since))
+        found = complaints(course, end, hurt.missed, since)
+        if outcome.next_s is not None and outcome.next_s > row.stall:
+            found.append(f"the next round was committed after {outcome.next_s} s only")
+        outcome.error = "; ".join(found)
     except Exception as error:
         outcome.error = f"{type(error).__name__}: {error}"
         raise
