@@ -15,9 +15,11 @@ import subprocess
 import sys
 import time
 from collections import deque
+from pathlib import Path
 
 _ETH_P_ALL, _PACKET_VNET_HDR, _SOL_PACKET, _OUTGOING = 0x0003, 15, 263, 4
 _TUNSETIFF, _TAP, _NO_PI, _VNET_HDR = 0x400454CA, 0x0002, 0x1000, 0x4000
+_FORWARDING = "3"  # of a bridge's port
 # A frame travels with the kernel's own header before it: what is longer than the link's limit stays one frame.
 _LARGEST = 1 << 17
 
@@ -77,7 +79,12 @@ def main() -> None:
     """Say `ready` once frames go through."""
     interface, bridge, delay = sys.argv[1], sys.argv[2], float(sys.argv[3])
     wire = packets(interface)
-    device, _name = tap(bridge)
+    device, name = tap(bridge)
+    # The bridge takes a new port up to a second later.
+    state = Path(f"/sys/class/net/{name}/brport/state")
+    until = time.monotonic() + 5
+    while state.read_text().strip() != _FORWARDING and time.monotonic() < until:
+        time.sleep(0.01)
     print("ready", flush=True)
     carry(wire, device, delay)
 

@@ -24,7 +24,7 @@ with socket.create_server(("", 5000)) as server:
 ASK = f"""
 import socket, sys, time
 begun = time.monotonic()
-with socket.create_connection((sys.argv[1], 5000), timeout=1.5) as peer:
+with socket.create_connection((sys.argv[1], 5000), timeout=2) as peer:
     found = time.monotonic() - begun
     peer.sendall(bytes({SIZE}))
     peer.shutdown(socket.SHUT_WR)
@@ -70,10 +70,12 @@ def test_links_are_hurt_and_heal(network: Network) -> None:
     slow = asked(network)
     assert slow is not None and slow[1] > 1.2
     network.heal()
-    for hurt in (lambda: network.halves(["one"], ["two"]), lambda: network.one_way("two", ["one"])):
-        hurt()
-        assert asked(network) is None
-        network.heal()
+    network.halves(["one"], ["two"])
+    assert asked(network) is None
+    network.heal()
+    network.one_way("two", ["one"])
+    assert asked(network) is None
+    network.heal()
     network.unplug("one")
     assert asked(network) is None
     network.heal()
