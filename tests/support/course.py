@@ -66,10 +66,10 @@ class Course:
                 return done
         raise AssertionError
 
-    def after(self, moment: float, limit: float) -> Event:
-        """The first round that was committed after a moment."""
+    def after(self, moment: float, limit: float, beyond: int = 0) -> Event:
+        """The first round that was committed after a moment, and that is none of those up to `beyond`."""
         for done in itertools.chain(list(self.rounds), self.coming(limit)):
-            if done["seen"] > moment:
+            if done["seen"] > moment and done["round"] > beyond:
                 return done
         raise AssertionError
 
@@ -108,10 +108,10 @@ class Phases:
     def __init__(self, ward: Ward, node: str) -> None:
         self._path: Path = ward.swarm.paths.log(node)
         self._offset = self._path.stat().st_size
-        self.last = "training"
+        self.last, self.made = "training", 0
 
     def poll(self) -> str | None:
-        """The latest phase since the last call; MERGED and COMMITTED are phases here."""
+        """The latest phase since the last call; MERGED and COMMITTED are phases here, `made` is the last such round."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
@@ -122,8 +122,11 @@ class Phases:
         self._offset = 0 if self._path.stat().st_size < self._offset else self._offset + end
         found = [_phase(line) for line in block[:end].splitlines() if b'"kind": ' in line]
         fresh = [phase for phase in found if phase]
-        self.last = fresh[-1] if fresh else self.last
-        return fresh[-1] if fresh else None
+        if not fresh:
+            return None
+        self.last = fresh[-1][0]
+        self.made = max(self.made, *(number for _, number in fresh))
+        return self.last
 
     def reach(self, phase: str, limit: float = 30.0) -> None:
         """Return as soon as the log has the node in this phase."""
@@ -133,11 +136,11 @@ class Phases:
             time.sleep(0.001)
 
 
-def _phase(line: bytes) -> str | None:
+def _phase(line: bytes) -> tuple[str, int] | None:
     try:
         said = json.loads(line)
     except ValueError:
         return None
     if said.get("kind") == "phase":
-        return str(said["message"])
-    return str(said["kind"]) if said.get("kind") in ("merged", "committed") else None
+        return str(said["message"]), 0
+    return (str(said["kind"]), int(said["round"])) if said.get("kind") in ("merged", "committed") else None

@@ -21,12 +21,16 @@ SHORT_S = 5.0  # longer than it takes to find a peer silent
 
 @dataclass(frozen=True, slots=True)
 class Hurt:
-    """What was done: when, in which phase, when it was over; `missed` are nodes that others must have named."""
+    """What was done: when, in which phase, when it was over; `missed` are nodes that others must have named.
+
+    `made` is the last round whose result was there already: the next one comes after it.
+    """
 
     at: float
     phase: str = ""
     missed: tuple[str, ...] = ()
     over: float | None = None
+    made: int = 0
 
 
 Do = Callable[[Course, Event], Hurt]
@@ -70,7 +74,7 @@ def die(who: str, phase: str, course: Course, last: Event) -> Hurt:
     os.kill(pid, signal.SIGKILL)
     at = time.monotonic()
     phases.poll()
-    return Hurt(at, phases.last, (victim,) if named else ())
+    return Hurt(at, phases.last, (victim,) if named else (), made=phases.made)
 
 
 def _pid(course: Course, who: str, victim: str) -> int:

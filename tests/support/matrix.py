@@ -67,7 +67,7 @@ def undergo(ward: Ward, row: Row) -> Outcome:
 
 def _measure(outcome: Outcome, course: Course, hurt: Hurt, limit: float) -> None:
     outcome.phase, outcome.usual_s = hurt.phase, round(course.usual_s, 2)
-    after = course.after(hurt.at, limit)
+    after = course.after(hurt.at, limit, hurt.made)
     if hurt.over is None:  # what has died: until all are there again
         course.ward.until_ready()
     over = hurt.over or time.monotonic()
