@@ -19,9 +19,10 @@ Event = dict[str, Any]
 
 
 class Course:
-    """Follows one training. Seconds are those of this process: the nodes' clocks may be what is hurt.
+    """Follows one training.
 
-    `rounds` are the committed rounds, each with the time at which it was `seen`, to a hundredth of a second.
+    `rounds` are the committed rounds, each with the monotonic time at which it was `seen`: by the node that told of it,
+    or by this process, where the nodes' clocks are what is hurt.
     """
 
     def __init__(self, ward: Ward, training: Any) -> None:
@@ -39,10 +40,14 @@ class Course:
 
     def poll(self) -> list[Event]:
         """The rounds that were committed since the last call."""
-        now = time.monotonic()
+        now, wall, true = time.monotonic(), time.time(), not self.ward.clocks_differ
         own = [event for event in self._events.poll() if event.get("training") == self.training.id]
         self.over = self.over or any(event["event"] == "finished" for event in own)
-        fresh = [{**event, "seen": now} for event in own if event["event"] == "round"]
+        fresh = [
+            {**event, "seen": now - (wall - event["time"]) if true else now}
+            for event in own
+            if event["event"] == "round"
+        ]
         self.rounds += fresh
         return fresh
 

@@ -128,6 +128,11 @@ class Ward(Patient):
         part.write_text(f"{seconds:+f}")
         part.replace(self._clock(node))
 
+    @property
+    def clocks_differ(self) -> bool:
+        """Whether some node's clock is not the machine's."""
+        return bool(self._faked)
+
     def small_disk(self, node: str) -> None:
         """A disk of its own, of 64 MB, for the node's trainings from now on."""
         place = self._own(node) / "trainings"
