@@ -37,9 +37,8 @@ class Outcome:
     error: str = ""
 
 
-def undergo(ward: Ward, row: Row) -> Outcome:
-    """Train, do it, train on with all nodes, end, look. Raises where a wait has no end; the outcome has the rest."""
-    outcome = Outcome(row.name)
+def undergo(ward: Ward, row: Row, outcome: Outcome) -> None:
+    """Train, do it, train on with all nodes, end, look. Raises where a wait has no end; `outcome` has the rest."""
     try:
         if row.before is not None:
             row.before(ward)
@@ -53,6 +52,8 @@ def undergo(ward: Ward, row: Row) -> Outcome:
         ward.enough.touch()
         end = finished(training, limit=STALL_S)
         course.poll()
+        if not ward.swarm.running:  # without its supervisor a swarm answers no question
+            ward.revive()
         found = complaints(course, end, hurt.missed, since)
         if outcome.next_s is not None and outcome.next_s > row.stall:
             found.append(f"the next round was committed after {outcome.next_s} s only")
@@ -62,7 +63,6 @@ def undergo(ward: Ward, row: Row) -> Outcome:
         raise
     finally:
         _leave(ward)
-    return outcome
 
 
 def _measure(outcome: Outcome, course: Course, hurt: Hurt, limit: float) -> None:

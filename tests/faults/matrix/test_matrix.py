@@ -11,6 +11,7 @@ from support.wards import Ward
 
 def test_after(row: Row, wards: Callable[[Row], Ward], outcomes: list[Outcome]) -> None:
     ward = wards(row)
-    outcomes.append(Outcome(row.name, error="a wait had no end"))
-    outcomes[-1] = undergo(ward, row)
-    assert not outcomes[-1].error, outcomes[-1].error
+    outcome = Outcome(row.name, error="it was cut off")
+    outcomes.append(outcome)
+    undergo(ward, row, outcome)
+    assert not outcome.error, outcome.error
