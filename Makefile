@@ -14,7 +14,7 @@ MAKE_ENV = $(PYTHON) deploy/environment.py --torch-backend=$(TORCH_BACKEND)
 UNIT := tests/unit -m "not slow" -n 2 --dist worksteal -q -rs
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev demo test check lint unit lock docs clean python
+.PHONY: help env dev demo test test-faults check lint unit lock docs clean python
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,10 @@ check: dev lint unit ## The quick part of the tests: ruff, mypy, unit and proper
 # One session for all, so that its closing line tells the whole outcome.
 test: dev lint ## All tests
 	$(PYTEST) -q -rs --durations=10 $(PYTEST_ARGS)
+
+test-faults: dev ## The whole fault matrix: what each fault costs, in seconds (LONG=1: with ten minutes away)
+	$(PYTEST) tests/faults/matrix -q -rs --whole-matrix $(if $(LONG),--long) \
+	  --matrix-table build/fault-matrix.json $(PYTEST_ARGS)
 
 lint:
 	$(BIN)/ruff check

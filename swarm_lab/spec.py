@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from swarm_lab.errors import BadSpec, UsageError
 from swarm_lab.facts.paths import check_name
+from swarm_lab.facts.swarm import Host
 from swarm_lab.nodes.config import Framework
 
 DEFAULT_NAME = "swarm"
@@ -25,7 +26,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class SwarmSpec(BaseModel):
-    """A whole swarm. `sn` counts the sentinel; `svid_ttl` is the life of an identity in seconds."""
+    """A whole swarm. `sn` counts the sentinel; `svid_ttl` is the life of an identity in seconds.
+
+    `hosts` has the nodes, by name, that do not listen on loopback.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,6 +41,7 @@ class SwarmSpec(BaseModel):
     cold: bool = False
     svid_ttl: Annotated[int, Field(ge=10, le=86400)] | None = None
     options: dict[str, str] = Field(default_factory=dict)
+    hosts: dict[str, Host] = Field(default_factory=dict)
 
     @property
     def node_options(self) -> dict[str, str]:
@@ -46,7 +51,7 @@ class SwarmSpec(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write `spec.yaml`."""
-        path.write_text(yaml.safe_dump(self.model_dump(exclude_none=True), sort_keys=False), "utf-8")
+        path.write_text(yaml.safe_dump(self.model_dump(mode="json", exclude_none=True), sort_keys=False), "utf-8")
 
 
 class TrainingSpec(BaseModel):

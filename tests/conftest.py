@@ -31,6 +31,14 @@ hypothesis.settings.register_profile("swarm-lab", deadline=None, print_blob=True
 hypothesis.settings.load_profile("swarm-lab")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The fault matrix, whose conftest is found too late to have options."""
+    group = parser.getgroup("fault matrix")
+    group.addoption("--whole-matrix", action="store_true", help="all rows, not one of each kind")
+    group.addoption("--long", action="store_true", help="also the rows that take more than ten minutes")
+    group.addoption("--matrix-table", metavar="PATH", help="write the table as JSON")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Give this process a data directory; the first process of the session also gives the session its token."""
     for name, meaning in MARKS.items():

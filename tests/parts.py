@@ -9,12 +9,14 @@ import functools
 import importlib.util
 import os
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
 
 def need(*names: str) -> None:
-    """Go on only if every part is here: a program's name, `anvil`, `root`, or `python:<module>`."""
+    """Go on only if all is here: a program's name, `anvil`, `root`, `faketime`, `netns`, `python:<module>`."""
     for name in names:
         reason = missing(name)
         if reason and os.environ.get("CI"):
@@ -31,9 +33,25 @@ def missing(name: str) -> str | None:
         return None if importlib.util.find_spec(module) else f"the Python package {module} is not installed"
     if name == "anvil":
         return _missing_anvil()
+    if name == "faketime":  # the library alone, which Debian puts beside the program
+        found = any(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+        return None if found else "faketime is not installed"
     if name == "root":
         return None if os.geteuid() == 0 else "only root may do what this test does to the machine"
+    if name == "netns":
+        return _missing_netns()
     return None if shutil.which(name) else f"{name} is not on the PATH"
+
+
+def _missing_netns() -> str | None:
+    """Ask this machine for a network of one's own, and for what hurts its links; it is gone with the command."""
+    shape = "tc qdisc add dev lo root tbf rate 1mbit burst 64kb latency 100ms"
+    lose = "iptables -A INPUT -m statistic --mode random --probability 0.5 -j DROP"
+    asked = f"ip link add type veth && ip link add type bridge && {shape} && {lose} && test -c /dev/net/tun"
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", asked], capture_output=True, text=True, timeout=20, check=False
+    )
+    return f"no networks of one's own here: {done.stderr.strip() or done.returncode}" if done.returncode else None
 
 
 def _missing_anvil() -> str | None:

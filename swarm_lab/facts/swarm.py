@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,18 +15,34 @@ from swarm_lab.facts.state import write_json
 
 SWARM_VERSION = 1
 
+LOCAL = "local"
 NodeKind = Literal["license", "identity", "chain", "sentinel", "sn", "sl", "seats"]
 
 
+class Host(BaseModel):
+    """Where a node listens, when that is not loopback: an address, and the network namespace that has it.
+
+    Without `netns`, a name below `/run/netns`, the address is this machine's own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: IPv4Address
+    netns: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")] | None = None
+
+
 class NodeFacts(BaseModel):
-    """A node as it was placed. `address` is `host:port`, empty for one that listens on a socket file."""
+    """A node as it was placed. `address` is `host:port`, empty for one that listens on a socket file.
+
+    `host` is the network namespace of this machine that it runs in; `LOCAL` where that is everybody's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     kind: NodeKind
     address: str = ""
-    host: str = "local"
+    host: str = LOCAL
 
 
 class SwarmFacts(BaseModel):

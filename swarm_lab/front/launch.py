@@ -155,6 +155,7 @@ def _facts(paths: SwarmPaths, spec: SwarmSpec, wanted: Wanted, avoid: Collection
         options=spec.node_options,
         now=time.time(),
         avoid=avoid,
+        hosts=spec.hosts,
     )
 
 

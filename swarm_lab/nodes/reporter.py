@@ -242,13 +242,13 @@ class Reporter:
         names = {p.node: self._directory.name(p.node) for p in result.participants}
         self._meter.round(result.round, took_part=self._node in names.values())
         key = (result.round, frozenset(result.nodes()))
-        reasons = self._left_out.get(key, {})
-        left_out = {
-            name: reasons.get(name, "it came after the round was planned")
-            for name in map(self._directory.name, sorted(outside))
-        }
-        path = self._paths.get(key)
+        reasons = self._left_out.get(key)
+        late = "it came after the round was planned"
+        if reasons is None:  # a plan of others, who were not heard here
+            reasons, late = {}, f"unknown to {self._node}, which the plan of this round did not reach"
+        left_out = {name: reasons.get(name, late) for name in map(self._directory.name, sorted(outside))}
         self._left_out = {k: said for k, said in self._left_out.items() if k[0] > result.round}
+        path = self._paths.get(key)
         self._paths = {k: way for k, way in self._paths.items() if k[0] > result.round}
         self._events.append_once(
             f"{self._training}/round/{result.round}",

@@ -11,7 +11,7 @@ import psutil
 from swarm_lab.errors import NotStopped, SupervisorFailed
 from swarm_lab.facts import process
 from swarm_lab.facts.paths import SwarmPaths, make_private
-from swarm_lab.facts.swarm import NodeFacts, SwarmFacts
+from swarm_lab.facts.swarm import LOCAL, NodeFacts, SwarmFacts
 from swarm_lab.provision.plan import config_of, stale_sockets
 from swarm_lab.provision.ports import check_free
 from swarm_lab.provision.supervisor import Program, ProgramInfo, Supervisor
@@ -54,7 +54,7 @@ class LocalNodes:
         if left:
             say(f"ending {len(left)} processes that a killed supervisor left behind")
             self._end(left)
-        check_free(self.facts.ports)
+        check_free({node.name: node.address for node in self.facts.nodes if node.address and node.host == LOCAL})
         make_private(self.facts.run_dir)
         for path in stale_sockets(self.facts.run_dir):
             path.unlink(missing_ok=True)
@@ -113,7 +113,7 @@ class LocalNodes:
         self._forget_state(node.name)
         return Program(
             name=node.name,
-            command=(sys.executable, "-m", NODES, str(config)),
+            command=(*_entering(node), sys.executable, "-m", NODES, str(config)),
             directory=self.paths.node(node.name),
             log=self.paths.log(node.name),
             priority=_PRIORITY[node.kind],
@@ -122,3 +122,8 @@ class LocalNodes:
     def _forget_state(self, name: str) -> None:
         """What a node said of itself in its last life must not be taken for its word in this one."""
         self.paths.state(name).unlink(missing_ok=True)
+
+
+def _entering(node: NodeFacts) -> tuple[str, ...]:
+    """What goes before the command of a node in a network namespace; the process stays the one that was started."""
+    return () if node.host == LOCAL else ("nsenter", f"--net=/run/netns/{node.host}", "--")

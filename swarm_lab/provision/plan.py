@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
+from swarm_lab.errors import BadSpec
 from swarm_lab.facts.paths import SwarmPaths, run_dir_of
-from swarm_lab.facts.swarm import NodeFacts, NodeKind, SwarmFacts, read_swarm, swarm_names
+from swarm_lab.facts.swarm import LOCAL, Host, NodeFacts, NodeKind, SwarmFacts, read_swarm, swarm_names
 from swarm_lab.nodes.config import Framework, NodeConfig
 from swarm_lab.provision.ports import LOOPBACK, free_ports, port_of
+
+NOWHERE_ELSE: Mapping[str, Host] = MappingProxyType({})
 
 
 def plan(
@@ -21,15 +25,18 @@ def plan(
     options: dict[str, str],
     now: float,
     avoid: Collection[int] = (),
+    hosts: Mapping[str, Host] = NOWHERE_ELSE,
 ) -> SwarmFacts:
     """A new swarm with `sl` seats and `sn` SNs, the sentinel among them, on ports that are free now.
 
-    `avoid` are ports that it does not take, free or not.
+    `avoid` are ports that it does not take, free or not; `hosts` the nodes that do not listen on loopback. Raises
+    `BadSpec` for a host of a node that there is not, or that answers this machine only.
     """
     names: list[tuple[str, NodeKind]] = [("identity", "identity"), ("chain", "chain"), ("license", "license")]
     names += [("sentinel", "sentinel"), *((f"sn-{i}", "sn") for i in range(2, sn + 1))]
     names += [] if cold else [("seats", "seats")]
     names += [(f"sl-{i}", "sl") for i in range(1, sl + 1)]
+    _check_hosts(hosts, names)
     return SwarmFacts(
         name=paths.name,
         trust_domain=f"{paths.name}.swarm",
@@ -37,7 +44,7 @@ def plan(
         framework=framework,
         cold=cold,
         created=now,
-        nodes=_place(names, ports_of_others(paths.name).union(avoid)),
+        nodes=_place(names, ports_of_others(paths.name).union(avoid), hosts),
         options=options,
     )
 
@@ -86,13 +93,23 @@ def stale_sockets(run_dir: Path) -> list[Path]:
     return [path for path in run_dir.iterdir() if path.is_socket()]
 
 
-def _place(names: Iterable[tuple[str, NodeKind]], taken: set[int]) -> tuple[NodeFacts, ...]:
+def _check_hosts(hosts: Mapping[str, Host], names: Iterable[tuple[str, NodeKind]]) -> None:
+    known = {name for name, kind in names if kind in ("license", "sentinel", "sn", "sl")}
+    for name in hosts:
+        if name not in known:
+            raise BadSpec(f"hosts: {name} is no node with an address of its own; there are {', '.join(sorted(known))}")
+
+
+def _place(
+    names: Iterable[tuple[str, NodeKind]], taken: set[int], hosts: Mapping[str, Host] = NOWHERE_ELSE
+) -> tuple[NodeFacts, ...]:
     nodes = []
     for name, kind in names:
-        address = ""
+        address, place = "", hosts.get(name)
         if kind not in ("identity", "seats"):
             port = next(free_ports(kind, taken))
             taken.add(port)
-            address = f"{LOOPBACK}:{port}"
-        nodes.append(NodeFacts(name=name, kind=kind, address=address))
+            address = f"{place.address if place else LOOPBACK}:{port}"
+        host = (place.netns if place else None) or LOCAL
+        nodes.append(NodeFacts(name=name, kind=kind, address=address, host=host))
     return tuple(nodes)

@@ -9,7 +9,7 @@ from collections.abc import Container, Iterator, Mapping
 
 import psutil
 
-from swarm_lab.errors import PortTaken
+from swarm_lab.errors import BadSpec, PortTaken
 
 LOOPBACK = "127.0.0.1"
 DEFAULTS = {"license": 5814, "chain": 8545, "sentinel": 30304, "sn": 30304, "sl": 30305}
@@ -23,7 +23,7 @@ def port_of(address: str) -> int:
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Whether a server could listen on the port now."""
+    """Whether a server could listen on the port now; raises `BadSpec` for an address that this machine lacks."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -31,6 +31,8 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 return False
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise BadSpec(f"hosts: this machine does not have the address {host}") from error
             raise
         return True
 

@@ -1,6 +1,7 @@
 """Descriptions of swarms and trainings, plans made from them, and the limits between them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from swarm_lab.front.start import prepare
 from swarm_lab.nodes.config import NodeConfig
 from swarm_lab.provision import plan as planning
 from swarm_lab.provision import ports
-from swarm_lab.spec import TrainingSpec, checked, read_env, read_spec
+from swarm_lab.spec import SwarmSpec, TrainingSpec, checked, read_env, read_spec
 
 
 @pytest.fixture
@@ -166,3 +167,23 @@ def test_prepared_training_has_rules_and_requests(facts: SwarmFacts, tmp_path: P
 def test_facts_find_nodes_by_name() -> None:
     node = NodeFacts(name="sl-1", kind="sl")
     assert node.host == "local"
+
+
+def test_a_node_has_the_host_that_the_spec_gives_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    given = {"sl-1": {"address": "10.0.0.1", "netns": "h1"}, "license": {"address": "10.0.0.254"}}
+    spec = checked(SwarmSpec, {"hosts": given}, "x.yaml")
+    spec.write(tmp_path / "spec.yaml")
+    assert read_spec(tmp_path / "spec.yaml") == spec
+    options: dict[str, Any] = {"sl": 2, "sn": 1, "framework": "torch", "cold": True, "options": {}, "now": 1.0}
+    facts = planning.plan(SwarmPaths.of("demo"), hosts=spec.hosts, **options)
+    placed = {node.name: (node.address.partition(":")[0], node.host) for node in facts.nodes}
+    assert placed["sl-1"] == ("10.0.0.1", "h1") and placed["license"] == ("10.0.0.254", "local")
+    assert placed["sl-2"] == placed["chain"] == ("127.0.0.1", "local")
+    for wrong in ("sl-3", "chain", "identity"):
+        with pytest.raises(BadSpec, match=wrong):
+            planning.plan(SwarmPaths.of("demo"), hosts={wrong: spec.hosts["sl-1"]}, **options)
+    with pytest.raises(BadSpec, match="netns"):
+        checked(SwarmSpec, {"hosts": {"sl-1": {"address": "10.0.0.1", "netns": "../x"}}}, "x.yaml")
+    with pytest.raises(BadSpec, match=r"203\.0\.113\.7"):
+        ports.check_free({"sl-1": "203.0.113.7:30305"})

@@ -12,7 +12,8 @@ from swarm_lab.facts.events import EventLog, read
 from swarm_lab.facts.state import NodeState, StateFile, read_state
 from swarm_lab.nodes import absences, position, reporter
 from swarm_lab.nodes.reporter import Reporter
-from swarm_lab.rounds.events import Finish, Notice
+from swarm_lab.rounds.events import Finish, LedgerView, Notice
+from swarm_lab.rounds.messages import Participant, Result
 
 ID = {"sl-1": "0x01", "sl-2": "0x02"}
 
@@ -143,3 +144,11 @@ def test_phases_are_written_a_few_times_a_second_at_most(case: Case, monkeypatch
             case.notice("phase", phase, "0x01", round=round_)
         case.later(0.02)
     assert 2 <= len(writes) <= 4
+
+
+def test_a_round_of_others_whose_plan_did_not_come_here_says_so(case: Case) -> None:
+    members = tuple(Participant(node, 1, 1, "0" * 64, False) for node in ("0x02",))
+    result = Result("0" * 64, 1, "0" * 64, members, False, 4, "b" * 64)
+    case.reporter.view(LedgerView(results=(result,), rosters=(frozenset({"0x01", "0x02"}),)))
+    [told] = case.events("round")
+    assert told["left_out"] == {"sl-1": "unknown to sl-1, which the plan of this round did not reach"}
