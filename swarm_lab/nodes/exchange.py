@@ -185,7 +185,9 @@ class BlockExchange:
             case "TABLES":
                 orders = self._take_tables(exchange, memory, sender, head, body)
             case "NEED":
-                orders = self._answer(exchange, memory, sender, head)
+                with self._changed:
+                    self._frames.answer(memory, exchange, sender, head)
+                orders = []
             case _:
                 raise BadMessage(f"a frame {head.kind} in an exchange")
         self._do(memory, orders)
@@ -286,24 +288,6 @@ class BlockExchange:
             memory.tables.update(zip(numbers, found, strict=True))
             exchange.heard(self._clock())
             return exchange.tables(sender)
-
-    def _answer(self, exchange: x.Exchange, memory: Memory, sender: NodeId, head: Head) -> list[x.Order]:
-        """A member asks for what it lacks."""
-        if sender not in memory.others(self._me):
-            return []
-        what, owner, current = head.name, head.text, head.key == memory.assignment
-        with self._changed:
-            raw = exchange.answer("raw", owner, head.blocks) if what == "raw" else ()
-            merged = exchange.answer("merged", owner, head.blocks) if what == "merged" and current else ()
-            slices = [s for s in exchange.slices() if s.merger == owner and current and what in ("merged", "slice")]
-        if raw:
-            self._frames.give(memory, sender, raw, with_list=True)
-        if what == "tables" and current and owner == self._me:
-            self._frames.tables(memory, exchange.share_of(owner), [sender])
-        self._frames.merged(memory, merged, [sender])
-        for signed in slices:
-            self._frames.slice(memory, signed, [sender])
-        return []
 
     # --- orders -------------------------------------------------------------------------------------------
 

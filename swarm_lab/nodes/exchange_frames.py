@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from swarm_lab.nodes.exchange_memory import Memory
 from swarm_lab.nodes.frames import Head, Kind
-from swarm_lab.rounds.exchange import Ask
+from swarm_lab.rounds.exchange import Ask, Exchange
 from swarm_lab.rounds.layout import Buffer, Layout
 from swarm_lab.rounds.messages import NodeId
 from swarm_lab.rounds.slices import SignedSlice
@@ -92,6 +92,23 @@ class FrameSender:
             blocks = order.blocks[at : at + ASKED]
             head = Head(self._training, "NEED", order.what, memory.assignment, blocks=blocks, text=order.owner)
             self._send(order.to, head, None)
+
+    def answer(self, memory: Memory, exchange: Exchange, sender: NodeId, head: Head) -> None:
+        """Give a member what it lacks, as far as it is here; the exchange must not change meanwhile."""
+        if sender not in memory.others(self._me):
+            return
+        what, owner, current = head.name, head.text, head.key == memory.assignment
+        if what == "raw" and (blocks := exchange.answer("raw", owner, head.blocks)):
+            self.give(memory, sender, blocks, with_list=True)
+        if not current:
+            return
+        if what == "tables" and owner == self._me:
+            self.tables(memory, exchange.share_of(owner), [sender])
+        if what == "merged":
+            self.merged(memory, exchange.answer("merged", owner, head.blocks), [sender])
+        for signed in exchange.slices() if what in ("merged", "slice") else ():
+            if signed.merger == owner:
+                self.slice(memory, signed, [sender])
 
     def _frame(
         self, to: NodeId, kind: Kind, body: Buffer, root: str = "", key: str = "", run: range = range(1)

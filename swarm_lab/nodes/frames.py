@@ -74,11 +74,11 @@ class Head:
     key: Digest = ""
     root: Digest = ""
     block: Number = 0
-    count: Number = 1
     blocks: Annotated[tuple[Number, ...], MaxLen(256)] = ()
     origin: Node = ""
     to: Node = ""
     text: Annotated[str, MaxLen(1024)] = ""
+    count: Number = 1
 
 
 _HEAD: Final[TypeAdapter[Head]] = TypeAdapter(Head)

@@ -22,13 +22,15 @@ class _Peer:
     instance: str
     up: bool = True
     gaps: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    silence: float = _LEAST_S
     heartbeat: Heartbeat | None = None
     rtt: float = 0.01
     rate: float = 0.0
 
-    @property
-    def silence(self) -> float:
-        return min(_MOST_S, max(_LEAST_S, _FACTOR * max(self.gaps, default=0.0)))
+    def gap(self, seconds: float) -> None:
+        """So long nothing had come before the last heartbeat."""
+        self.gaps.append(seconds)
+        self.silence = min(_MOST_S, max(_LEAST_S, _FACTOR * max(self.gaps)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Liveness:
         else:
             changes = [] if known.up else [Change(peer, True)]
             if heartbeat is not None and known.up:
-                known.gaps.append(now - known.heard)
+                known.gap(now - known.heard)
             known.up, known.heard = True, now
         if heartbeat is not None:
             known.heartbeat = heartbeat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -15,6 +16,8 @@ from swarm_lab.rounds.model_file import read_metadata, read_model, write_model
 log = logging.getLogger(__name__)
 
 KEPT = 3
+SPARE = ".spare.part"
+"""What was pruned last: the next model is written over it."""
 _NAME = re.compile(r"(\d{6,})-([0-9a-f]{16})\.safetensors")
 _HALF_WRITTEN = re.compile(r"\..+\.part")
 
@@ -47,7 +50,8 @@ class Checkpoints:
         """Write a model durably; raises `OSError` when the disk does not take it, and nothing is lost then."""
         self.directory.mkdir(parents=True, exist_ok=True)
         about = {"round": round_, "result_id": result_id, "root": digest, "batches": batches, "training": self.training}
-        write_model(self._path(round_, result_id), layout, buffer, {"checkpoint": json.dumps(about)})
+        spare = self.directory / SPARE
+        write_model(self._path(round_, result_id), layout, buffer, {"checkpoint": json.dumps(about)}, spare)
 
     def stored(self) -> list[Checkpoint]:
         """What the heads of the files say, oldest round first; a file that cannot be read is passed over."""
@@ -78,7 +82,8 @@ class Checkpoints:
         newest = max((checkpoint.round for checkpoint in self.stored()), default=0)
         for round_, result_id, path in files:
             if result_id not in named and round_ <= newest - self.kept:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    path.replace(self.directory / SPARE)
 
     def clean(self) -> None:
         """Remove what a writer that was killed left half written; only when nobody else writes here."""

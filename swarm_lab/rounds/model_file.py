@@ -2,62 +2,39 @@
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
+import json
 import os
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError, deserialize, safe_open, serialize_file
-from safetensors import TensorSpec as FileSpec
+from safetensors import SafetensorError, deserialize, safe_open
 
 from swarm_lab.errors import ModelFileError
+from swarm_lab.rounds.disk import PAGE, write_durably
 from swarm_lab.rounds.layout import Buffer, Layout, TensorSpec
 
 FORMAT = "swarm-lab/model/1"
 
-_FILE_DTYPES = {
-    "F64": "float64",
-    "I64": "int64",
-    "U64": "uint64",
-    "F32": "float32",
-    "I32": "int32",
-    "U32": "uint32",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "I16": "int16",
-    "U16": "uint16",
-    "I8": "int8",
-    "U8": "uint8",
-    "BOOL": "bool",
-}
+_LENGTH = struct.Struct("<Q")
 
 
-def write_model(path: Path, layout: Layout, buffer: Buffer, metadata: Mapping[str, str] | None = None) -> None:
+def write_model(
+    path: Path, layout: Layout, buffer: Buffer, metadata: Mapping[str, str] | None = None, spare: Path | None = None
+) -> None:
     """Write a model so that `path` holds either the whole file or what was there before.
 
-    Raises `OSError` (a full disk, say); nothing but the temporary file is touched then.
+    `spare` is a file that nobody needs any more, if there is one: its room on the disk is used again. Raises `OSError`
+    (a full disk, say); nothing but the temporary file is touched then.
     """
-    # serialize_file reads the tensors where they lie: the address must belong to memory that stays put meanwhile.
-    view = memoryview(buffer).cast("B")
-    held = view if not view.readonly else memoryview(bytearray(view))
-    base = ctypes.addressof(ctypes.c_char.from_buffer(held)) if held.nbytes else 0
-    tensors = {
-        spec.name: FileSpec(
-            dtype=_FILE_DTYPES[spec.dtype],
-            shape=list(spec.shape),
-            data_ptr=base + layout.offsets[spec.name],
-            data_len=spec.nbytes,
-        )
-        for spec in layout.specs
-    }
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        serialize_file(tensors, str(temporary), {"format": FORMAT, **(metadata or {})})
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if spare is not None:
+            with contextlib.suppress(FileNotFoundError):
+                spare.replace(temporary)
+        write_durably(temporary, _header(layout, metadata or {}), buffer)
         temporary.replace(path)
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
     finally:
         temporary.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -65,6 +42,21 @@ def write_model(path: Path, layout: Layout, buffer: Buffer, metadata: Mapping[st
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _header(layout: Layout, metadata: Mapping[str, str]) -> bytes:
+    """The head of a safetensors file whose data is the layout's buffer as it is, with blanks up to whole pages."""
+    table: dict[str, object] = {"__metadata__": {"format": FORMAT, **metadata}}
+    for spec in layout.specs:
+        start = layout.offsets[spec.name]
+        table[spec.name] = {
+            "dtype": spec.dtype,
+            "shape": list(spec.shape),
+            "data_offsets": [start, start + spec.nbytes],
+        }
+    text = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-(len(text) + _LENGTH.size) % PAGE)
+    return _LENGTH.pack(len(text)) + text
 
 
 def read_model(path: Path) -> tuple[Layout, bytearray]:
