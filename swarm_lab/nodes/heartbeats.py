@@ -1,6 +1,6 @@
 """When heartbeats go out, and to whom: twice a second to all, and soon when anything but the batch count changed.
 
-A round changes a node's state half a dozen times: what comes within a few milliseconds travels as one. The coordinator
+A round changes a node's state half a dozen times: what comes within some milliseconds travels as one. The coordinator
 that a node follows hears of each change at once, since its plan may wait for just that.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from swarm_lab.rounds.messages import Heartbeat, NodeId, Phase
 
 HEARTBEAT_S = 0.5
-GATHER_S = 0.02
+GATHER_S = 0.06
 # In any other phase a node comes or goes, which nobody should learn late.
 _AT_WORK = frozenset({Phase.TRAINING, Phase.CHECKED_IN, Phase.PLANNED, Phase.EXCHANGING, Phase.CONFIRMING})
 
@@ -70,5 +70,7 @@ class Heartbeats:
 
 
 def _without_progress(beat: Heartbeat) -> tuple[object, ...]:
-    place = (beat.phase, beat.round, beat.prev, beat.attempt, beat.coordinator)
+    # Whether blocks move already changes nothing for others.
+    phase = Phase.PLANNED if beat.phase is Phase.EXCHANGING else beat.phase
+    place = (phase, beat.round, beat.prev, beat.attempt, beat.coordinator)
     return (*place, beat.model, beat.stored, beat.reason, beat.lacks, beat.unmerged, beat.heard)
