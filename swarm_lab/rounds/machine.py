@@ -29,9 +29,12 @@ Notices (kind: fields). phase: round. waiting: reason, round. coordinator: round
 merged: round, without. committed: round, result_id. race_lost, repeated, merge_failed, bad_peer: round. lost_batches:
 count. no_validation, stops_early: round. store_failed. Texts hold node ids; a driver may put names in their places.
 
-Simplified on purpose: the small path carries every model; no witness (a member votes for the model that its coordinator
-made: trust with audit, spot checks to come) and so no DISPUTE, no relay hop. Two plans with one number are refused, not
-reported. Their places: `messages`, `member` (exchange and witness come between plan and vote).
+An *exchange* (sharded path) is begun, begun anew for another plan and ended by order (`exchange_events`); its blocks
+never come near the machine, which hears that they move, are overdue, spoiled or complete.
+
+Simplified on purpose: no witness (who merges a block is believed: trust with audit, spot checks to come) and so no
+DISPUTE; two plans with one number are refused, not reported. Two slices that one merger signed for one assignment
+exclude it for the training at every coordinator that saw them; the contract does not take them as a proof yet.
 """
 
 from __future__ import annotations
