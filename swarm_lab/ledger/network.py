@@ -40,7 +40,7 @@ MISSES = 3
 ALIVE_S = 5.0
 JOIN_LIMIT_S = 600.0
 _RETRY_S = 0.3
-_ANSWER_S = 3.0  # on top of what a call may wait for a block
+_ANSWER_S = 1.5  # on top of what a call may wait for a block
 _LEAST_S = 0.04  # between two looks at an SN that answers at once although nothing is new
 
 OnWait = Callable[[str], None]
@@ -59,7 +59,10 @@ class Dials(Protocol):
 
 
 class SnLink:
-    """Calls to one SN at a time; after three misses in a row, to the next. `network`: SN name -> address."""
+    """Calls to one SN at a time; to the next after three misses in a row, or one call without an answer in time.
+
+    `network`: SN name -> address.
+    """
 
     def __init__(self, dials: Dials, network: Mapping[str, str], me: SpiffeId) -> None:
         self._me = me
@@ -87,7 +90,9 @@ class SnLink:
         except grpc.aio.AioRpcError as error:
             found = error_of(error, self._names[at])
             if isinstance(found, LedgerUnreachable):
-                self._miss(at, found)
+                # One that does not answer in time has had as long as three that are refused: it hangs, or is frozen.
+                hangs = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+                self._miss(at, found, MISSES if hangs else 1)
             raise found from error
         self._missed = 0
         return reply
@@ -96,10 +101,10 @@ class SnLink:
         """Use the next SN from now on."""
         self._at, self._missed = (self._at + 1) % len(self._names), 0
 
-    def _miss(self, at: int, error: LedgerUnreachable) -> None:
+    def _miss(self, at: int, error: LedgerUnreachable, misses: int) -> None:
         if at != self._at:
             return  # a call that began before the change
-        self._missed += 1
+        self._missed += misses
         if self._missed >= MISSES and len(self._names) > 1:
             left = self.current
             self.next()
