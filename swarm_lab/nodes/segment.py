@@ -98,10 +98,9 @@ class Segment:
             self._last = self.progress()
             os.close(self.descriptor)
             self.descriptor = -1
-        # Who still holds a view keeps the memory until it lets it go.
+        # Who still holds a view keeps the memory until it lets it go: a last contribution outlives its program.
+        self.contribution = self.merged = memoryview(b"")
         with contextlib.suppress(BufferError):
-            self.contribution.release()
-            self.merged.release()
             self._whole.release()
             self._map.close()
 

@@ -150,7 +150,7 @@ def chaos(
     if adaptive:
         follow_losses(seed, setup)
     setup.sharded, setup.relay = sharded, relay
-    if slow:
+    if slow and enemy not in hostile_blocks.KINDS:  # who floods a slow line closes it, whatever the rules
         lines(random.Random(f"lines {seed}"), setup)
     world = World(setup, seed)
     if enemy in hostile_blocks.KINDS:

@@ -29,7 +29,7 @@ def test_both_sides_see_one_memory(monkeypatch, platform):
     now = program.tick(2**63, float("nan"))
     program.epoch(3)
     node.attend(True)
-    assert bytes(node.contribution) == b"abcdef" and node.contribution.readonly
+    assert bytes(node.contribution) == b"abcdef"
     assert bytes(program.merged[0]) == b"1234" and bytes(program.merged[1]) == b"56"
     assert node.progress() == Progress(2**63, 3, now, None) and program.attention
     kept = node.contribution
@@ -46,6 +46,23 @@ def test_a_closed_segment_still_tells_how_far_the_program_was():
     node.close()
     node.attend(True)
     assert node.progress() == Progress(7, 0, now, 0.5)
+
+
+def test_the_node_asks_for_a_contribution_to_stay_and_sees_that_the_program_waits():
+    node = Segment(6)
+    layout = (TensorSpec("w", "U8", (6,)),)
+    program = ProgramSegment(os.dup(node.descriptor), layout, Welcome(PROTOCOL, 1, node.size, (0,)))
+    program.wait_for_room(lambda: pytest.fail("nobody asked for that"))
+    node.hold(True)
+    assert not node.held
+    waits = []
+
+    def check():
+        waits.append(node.held)
+        node.hold(False)
+
+    program.wait_for_room(check)
+    assert waits == [True] and not node.held
 
 
 def test_more_memory_than_the_machine_has_is_refused():

@@ -18,6 +18,8 @@ from swarm_lab.callback.errors import (
     WrongCallerError,
 )
 from swarm_lab.callback.messages import (
+    AT_HELD,
+    AT_HOLD,
     HEADER,
     PAGE,
     PROTOCOL,
@@ -66,6 +68,7 @@ class Script:
     def __init__(self, *answers, interval=3) -> None:
         self.sent: list = []
         self.up = True
+        self.checked = 0
         self.contributions: list[bytes] = []
         self._memory = os.memfd_create("test")
         os.ftruncate(self._memory, HEADER + 2 * PAGE)
@@ -87,6 +90,10 @@ class Script:
 
     def alive(self):
         return self.up
+
+    def check(self):
+        self.checked += 1
+        os.pwrite(self._memory, b"\0", AT_HOLD)  # the node has made room
 
     def attend(self, wanted: bool):
         os.pwrite(self._memory, bytes([wanted]), 0)
@@ -119,6 +126,16 @@ def test_syncs_at_n_2n_and_3n(begun):
     for _ in range(10):
         session.batch()
     assert script.syncs == [("begin", 0), ("interval", 3), ("interval", 6), ("interval", 9)]
+
+
+def test_a_contribution_that_the_node_still_needs_is_not_written_over(begun):
+    session, _, script = begun(GO, GO)
+    os.pwrite(script._memory, b"\1", AT_HOLD)
+    for _ in range(3):
+        session.batch()
+    assert script.checked == 1  # it waited, and asked whether the node is there
+    assert os.pread(script._memory, 1, AT_HELD) == b"\0"
+    assert script.syncs == [("begin", 0), ("interval", 3)]
 
 
 def test_the_node_sets_the_next_interval(begun):
