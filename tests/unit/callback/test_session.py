@@ -257,7 +257,7 @@ def test_another_protocol_version_is_named(monkeypatch):
     script = Script()
     script._answers = [Welcome(99, 3, PAGE, (0,))]
     monkeypatch.setattr(links._Present, "link", script)
-    with pytest.raises(LinkError, match="version 2, its node version 99"):
+    with pytest.raises(LinkError, match=f"version {PROTOCOL}, its node version 99"):
         Session(Numbers(), {}, logging.getLogger("test"), {}).begin()
 
 
