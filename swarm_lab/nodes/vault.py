@@ -132,7 +132,7 @@ class Vault:
         The model before lies there as a rule; once it is on disk, it need not be in memory as well.
         """
         layout, areas = self._known_layout(), self._areas
-        if areas is not None:
+        if areas is not None and areas.merged.nbytes == layout.nbytes:  # those of a program that has ended are empty
             there = [root for root, buffer in self._buffers.items() if buffer is areas.merged]
             if all(root not in self._pins and (root == self._stored or root not in self._wanted) for root in there):
                 for root in there:

@@ -54,3 +54,40 @@ def test_rate_and_round_trip_are_measured_apart() -> None:
     peers.measured(A, 0.5, 50_000_000)
     link = peers.links(100_000_000)[A]
     assert abs(link.rtt - 0.01) < 1e-9 and abs(link.transfer - 1.0) < 1e-6
+
+
+def beat(*heard: str) -> Heartbeat:
+    return Heartbeat("7" * 64, Phase.TRAINING, heard=heard)
+
+
+def test_who_is_not_heard_directly_is_reached_through_one_who_hears_it() -> None:
+    known = Liveness()
+    known.heard("b", "1", 0.0, beat())
+    known.heard("c", "1", 0.0, beat())
+    assert known.relay("b", 0.5) is None and known.heard_directly(["a", "b", "c"], "a", 0.5) == ()
+    known.heard("c", "1", 1.2, beat())
+    assert known.relay("b", 1.2) == "c"  # before it counts as silent
+    assert known.silent(1.4) == [] and known.heard_directly(["a", "b", "c"], "a", 1.2) == ("a", "c")
+    known.heard("c", "1", 1.3, beat("a", "c"))
+    assert known.relay("b", 1.3) is None  # the other does not hear it either
+
+
+def test_what_comes_through_a_relay_keeps_a_peer_and_is_no_direct_way() -> None:
+    known = Liveness()
+    known.heard("b", "1", 0.0, beat())
+    known.heard("c", "1", 0.0, beat())
+    for at in (1.0, 2.0, 3.0):
+        known.heard("c", "1", at, beat())
+        known.heard("b", "1", at, beat("b", "c"), direct=False)
+    assert known.silent(3.4) == [] and known.up == {"b", "c"}
+    assert known.relay("b", 3.4) == "c"
+    known.heard("b", "1", 3.5, beat())
+    assert known.relay("b", 3.6) is None
+
+
+def test_a_refused_connection_is_no_direct_way_any_more() -> None:
+    known = Liveness()
+    known.heard("b", "1", 0.0, beat())
+    known.heard("c", "1", 0.0, beat("b", "c"))
+    assert [change.up for change in known.refused("b")] == [False]
+    assert known.relay("b", 0.1) == "c"
