@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol
 
@@ -77,6 +77,8 @@ class ExchangeOrders:
         self._pinned: tuple[Digest, ...] = ()
         self._work: Work | None = None
         self._threads = ThreadPoolExecutor(1, "exchange")
+        self._ticked: Future[None] = Future()
+        self._ticked.set_result(None)
         self._task = asyncio.create_task(self._run(), name="exchange orders")
 
     def order(self, order: StartExchange | EndExchange) -> None:
@@ -98,14 +100,15 @@ class ExchangeOrders:
         for node, seconds, nbytes in self._streams.rates():
             liveness.measured(node, seconds, nbytes)
         work = self._work
-        if work is None or self._task.done():
+        if work is None or self._task.done() or not self._ticked.done():
             return
         layout = self._vault.layout
         links = liveness.links(layout.nbytes if layout is not None else 0)
         mine = [links[m.node] for m in work.order.assignment.members if m.node in links]
         rtt = max((link.rtt for link in mine), default=0.01)
         share = max((link.transfer for link in mine), default=0.0) / max(1, len(mine) + 1)
-        self._threads.submit(self._exchange.tick, limits.block_again(rtt, share), limits.accusation(rtt, share))
+        again, overdue = limits.block_again(rtt, share), limits.accusation(rtt, share)
+        self._ticked = self._threads.submit(self._exchange.tick, again, overdue)
 
     async def close(self) -> None:
         """The training is over."""
