@@ -44,7 +44,7 @@ class Recipient:
     def member(self, peer: SpiffeId) -> str | None:
         return self.members.get(peer)
 
-    def receive(self, sender: str, instance: str, message: Message, payload: Any) -> None:
+    def receive(self, sender: str, instance: str, message: Message, payload: Any, direct: bool = True) -> None:
         self.got.append((sender, message, payload))
 
     def refuse(self, sender: str, reason: str) -> None:
