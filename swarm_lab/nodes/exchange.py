@@ -212,7 +212,7 @@ class BlockExchange:
         with self._changed:
             for number, data in good:
                 if memory is self._memory and exchange.wants_raw(head.root, number):
-                    memory.keep(head.root, number, data)
+                    memory.raw[head.root, number] = data
                     exchange.heard(self._clock())
                     orders += exchange.raw(head.root, number)
         self._moved(memory)

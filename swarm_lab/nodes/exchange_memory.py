@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,8 +93,6 @@ class Memory:
     pool: Pool
     lists: dict[Digest, tuple[bytes, ...]] = field(default_factory=dict)
     raw: dict[tuple[Digest, int], Bytes] = field(default_factory=dict)
-    frames: Counter[int] = field(default_factory=Counter)
-    """How many blocks of `raw` lie in the memory of one frame, by its address."""
     tables: dict[int, Table] = field(default_factory=dict)
     listed: set[NodeId] = field(default_factory=set)
     """Who was sent the digests of my contribution."""
@@ -158,23 +155,11 @@ class Memory:
     def forget(self, block: int) -> None:
         """The contributions to a block are not needed any more."""
         for member in self.work.order.assignment.members:
-            self.drop(self.raw.pop((member.root, block), None))
-
-    def keep(self, root: Digest, block: int, data: Bytes) -> None:
-        """Hold a block of a contribution."""
-        self.raw[root, block] = data
-        if isinstance(data.base, np.ndarray):
-            self.frames[data.base.ctypes.data] += 1
-
-    def drop(self, data: Bytes | None) -> None:
-        """A block's memory is not needed any more; a frame's is used again once all its blocks are dropped."""
-        if data is None or not isinstance(data.base, np.ndarray):
-            return
-        at = data.base.ctypes.data
-        self.frames[at] -= 1
-        if not self.frames[at]:
-            del self.frames[at]
-            self.pool.give(data.base)
+            data = self.raw.pop((member.root, block), None)
+            frame = None if data is None else data.base
+            # Blocks that came in one frame share its memory: it is used again when the last of them goes.
+            if isinstance(frame, np.ndarray) and not any(other.base is frame for other in self.raw.values()):
+                self.pool.give(frame)
 
     def merged(self, me: NodeId, block: Block) -> Bytes | None:
         """The block merged from all contributions; None where another plan has taken them away.

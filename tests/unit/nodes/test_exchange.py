@@ -130,6 +130,22 @@ def test_a_member_dies_in_the_midst_and_only_what_is_lost_moves_again(make: Make
         assert all(not kept[b].first <= block < kept[b].stop for _, b, block in raw)
 
 
+def test_the_memory_of_a_frame_is_used_again_when_the_last_of_its_blocks_goes_and_not_before(make: Make) -> None:
+    sites = make(3, base=BASE)
+    first = sites.plan(sites.sites)
+    sites.bend = lambda a, b, head, body: [] if head.kind == "MERGED" else [(head, body)]
+    sites.start(sites.sites, first)
+    memory = sites.sites[0].exchange._memory
+    assert memory is not None
+    frame = np.zeros(3 * 64, np.uint8)
+    # What a plan before this one has left: blocks of one frame, two of them of one contribution.
+    for block, part in enumerate(np.split(frame, 3)):
+        memory.raw[sites.sites[1].root, 1000 + block] = part
+    for block, given in ((1000, False), (1002, False), (1001, True)):
+        memory.forget(block)
+        assert any(free is frame for free in memory.pool._free) is given
+
+
 def bent(kind: str, change: Callable[[Head, bytes], tuple[Head, bytes]], by: str, to: str | None = None) -> object:
     def bend(a: str, b: str, head: Head, body: bytes | None) -> list[tuple[Head, bytes | None]]:
         if a == by and head.kind == kind and (to is None or b == to):
