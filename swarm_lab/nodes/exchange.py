@@ -144,8 +144,7 @@ class BlockExchange:
     def place(self, sender: NodeId, head: Head, nbytes: int) -> memoryview | None:
         """Memory for a frame's body; None where nobody waits for it. Raises `BadMessage` for a wrong size."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_known(head), _EARLY_S)
-            if not self._is_known(head):
+            if not self._changed.wait_for(lambda: self._is_known(head), _EARLY_S):
                 self._stale.append(head.key or head.root)
             exchange, memory = self._exchange, self._memory
             if exchange is None or memory is None:

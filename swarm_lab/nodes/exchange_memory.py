@@ -109,10 +109,6 @@ class Memory:
         """The other members."""
         return [m.node for m in self.work.order.assignment.members if m.node != me]
 
-    def encoded(self, block: Block, data: memoryview) -> Buffer:
-        """A block as it travels; no copy where it travels exactly."""
-        return data if self.wire.exact else self.wire.encode(self.layout, block.bytes, data, self._base(block))
-
     def own(self, run: range) -> Buffer:
         """Blocks of my contribution as they travel."""
         return self._run(self.work.contribution, run, exactly=not self.work.rounded)
@@ -125,7 +121,8 @@ class Memory:
         blocks = self.layout.blocks[run.start : run.stop]
         if exactly or self.wire.exact:
             return memoryview(model).cast("B")[blocks[0].start : blocks[-1].bytes.stop]
-        return b"".join(self.encoded(block, block.of(model)) for block in blocks)
+        encode, layout = self.wire.encode, self.layout
+        return b"".join(encode(layout, block.bytes, block.of(model), self._base(block)) for block in blocks)
 
     def pieces(self, run: range, data: Bytes, *, exactly: bool) -> list[tuple[Block, Bytes]] | None:
         """The blocks in a frame's body; None where it has another size. `exactly`: they may have come with all bits."""

@@ -21,7 +21,8 @@ from swarm_lab.nodes.relay import Relay
 from swarm_lab.nodes.transport import PROTOCOL
 from swarm_lab.protos import peer_pb2, peer_pb2_grpc
 from swarm_lab.rounds import codec
-from swarm_lab.rounds.layout import Layout, find_not_finite, root
+from swarm_lab.rounds.digests import examine
+from swarm_lab.rounds.layout import Layout
 from swarm_lab.rounds.messages import Message, NodeId
 
 log = logging.getLogger(__name__)
@@ -178,8 +179,8 @@ async def _payload(
 
 
 def _check_model(layout: Layout, buffer: bytearray, digest: str) -> None:
-    if root(layout, buffer) != digest:
+    found = examine(layout, buffer)
+    if found.root != digest:
         raise codec.BadMessage("the model does not match its digest: another model (names, dtypes, shapes) or damage")
-    tensor = find_not_finite(layout, buffer)
-    if tensor is not None:
-        raise codec.BadMessage(f"tensor {tensor!r} holds NaN or infinity")
+    if found.not_finite is not None:
+        raise codec.BadMessage(f"tensor {found.not_finite!r} holds NaN or infinity")

@@ -16,7 +16,7 @@ from swarm_lab.facts import metrics
 from swarm_lab.rounds.checkpoints import Checkpoints
 from swarm_lab.rounds.digests import Examined, examine
 from swarm_lab.rounds.events import Merge, StoredModel
-from swarm_lab.rounds.layout import Buffer, Layout
+from swarm_lab.rounds.layout import Buffer, Layout, root
 from swarm_lab.rounds.merge import merge, rebase
 from swarm_lab.rounds.messages import Digest
 from swarm_lab.rounds.model_file import write_model
@@ -119,7 +119,7 @@ class Vault:
         areas = self._areas
         if areas is None:
             return
-        for digest in [root for root, buffer in self._buffers.items() if buffer is areas.contribution]:
+        for digest in [known for known, buffer in self._buffers.items() if buffer is areas.contribution]:
             copy = await asyncio.to_thread(bytes, areas.contribution)
             if self._buffers.get(digest) is areas.contribution:
                 self._buffers[digest] = copy
@@ -133,10 +133,10 @@ class Vault:
         """
         layout, areas = self._known_layout(), self._areas
         if areas is not None and areas.merged.nbytes == layout.nbytes:  # those of a program that has ended are empty
-            there = [root for root, buffer in self._buffers.items() if buffer is areas.merged]
-            if all(root not in self._pins and (root == self._stored or root not in self._wanted) for root in there):
-                for root in there:
-                    del self._buffers[root]
+            there = [digest for digest, buffer in self._buffers.items() if buffer is areas.merged]
+            if all(digest not in self._pins and (digest == self._stored or digest not in self._wanted) for digest in there):
+                for digest in there:
+                    del self._buffers[digest]
                 return areas.merged
         return np.empty(layout.nbytes, np.uint8).data
 
@@ -146,16 +146,16 @@ class Vault:
         if areas is None or model is areas.merged:
             return
         until = asyncio.get_running_loop().time() + _BUSY_S
-        while any(buffer is areas.merged and root in self._pins for root, buffer in self._buffers.items()):
+        while any(buffer is areas.merged and digest in self._pins for digest, buffer in self._buffers.items()):
             if asyncio.get_running_loop().time() > until:
                 raise TrainingLost(f"the last model is being written to disk for more than {_BUSY_S:.0f} s")
             await asyncio.sleep(_LOOK_S)
-        there = [root for root, buffer in self._buffers.items() if buffer is areas.merged]
-        for root in there:
-            if root in self._wanted and root != self._stored:
-                self._buffers[root] = bytes(areas.merged)
+        there = [digest for digest, buffer in self._buffers.items() if buffer is areas.merged]
+        for digest in there:
+            if digest in self._wanted and digest != self._stored:
+                self._buffers[digest] = bytes(areas.merged)
             else:
-                del self._buffers[root]
+                del self._buffers[digest]
         await asyncio.to_thread(_copy, areas.merged, model)
 
     async def round(self, wire: str, buffer: Buffer, base: Digest) -> None:
@@ -219,9 +219,9 @@ class Vault:
             raise KeyError(order.base)
         with metrics.merge_seconds.time():
             merged = await asyncio.to_thread(merge, order.method, layout, contributions, base)
-        found = await asyncio.to_thread(examine, layout, merged)
-        self.put(found.root, merged)
-        return found.root
+        digest = await asyncio.to_thread(root, layout, merged)
+        self.put(digest, merged)
+        return digest
 
     async def rebase(self, merged: Digest, local: Buffer, base: Digest) -> Buffer:
         """Merged model plus local work since `base`."""

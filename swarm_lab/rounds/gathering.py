@@ -261,9 +261,7 @@ class Gatherer:
             # In powers of two, so that the noise of a measurement moves no block.
             halvings = round(math.log2(transfer / best)) if best and transfer else 0
             weights[node] = 0 if node in g.no_owners else max(1, 16 >> min(halvings, 4))
-        before = state.owners[2] if state.owners[:2] == (g.round, g.prev) else ()
-        if g.plan_before:
-            before = g.plan_before
+        before = g.plan_before or (state.owners[2] if state.owners[:2] == (g.round, g.prev) else ())
         kept = tuple(s for s in before if s.node not in g.no_owners)
         return deal(desk.blocks, weights, kept)
 
