@@ -134,7 +134,8 @@ class Vault:
         layout, areas = self._known_layout(), self._areas
         if areas is not None and areas.merged.nbytes == layout.nbytes:  # those of a program that has ended are empty
             there = [digest for digest, buffer in self._buffers.items() if buffer is areas.merged]
-            if all(digest not in self._pins and (digest == self._stored or digest not in self._wanted) for digest in there):
+            free = self._pins.keys().isdisjoint(there) and self._wanted.isdisjoint({*there} - {self._stored})
+            if free:
                 for digest in there:
                     del self._buffers[digest]
                 return areas.merged
