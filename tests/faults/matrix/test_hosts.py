@@ -52,7 +52,9 @@ def network(need: Callable[..., None]) -> Iterator[Network]:
 def asked(network: Network, limit: float = 15.0) -> tuple[float, float] | None:
     """Seconds until connected and until 2 MB were taken; None where nobody was reached within the limit."""
     command = ["nsenter", f"--net=/run/netns/{network.netns('one')}", "--", sys.executable, "-c", ASK]
-    done = subprocess.run([*command, network.address("two"), str(limit)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [*command, network.address("two"), str(limit)], capture_output=True, text=True, timeout=60, check=False
+    )
     if done.returncode:
         assert "timed out" in done.stderr, done.stderr
         return None
