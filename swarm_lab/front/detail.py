@@ -111,6 +111,7 @@ class TrainingDetail(TrainingInfo):
     now: dict[str, NodePhase]
     progress: dict[str, Progress]
     merged_batches: dict[str, int]
+    finished: list[str]
     failures: dict[str, Failure]
     told: dict[int, Told] = Field(default_factory=dict)
 
@@ -143,6 +144,7 @@ def training_detail(view: TrainingView, *, swarm: str, seq: int) -> TrainingDeta
             node: Progress(**said | {"batches": said.get("batches") or 0}) for node, said in view.progress.items()
         },
         merged_batches=_merged_batches(view),
+        finished=list(view.finished),
         failures={node: _failure(said) for node, said in view.failed.items()},
         told={round_: _told(times) for round_, times in view.times.items()},
     )
