@@ -225,6 +225,8 @@ export interface TrainingDetail extends TrainingInfo {
   progress: Record<string, { round: number | null; batches: number; loss: number | null }>;
   /** Batches of each node that its rounds have merged so far. */
   merged_batches: Record<string, number>;
+  /** Nodes that hold the final model, with what their rounds had told before it. */
+  finished: Record<string, { loss: number | null; metric: number | null }>;
   failures: Record<
     string,
     {

@@ -71,7 +71,8 @@ def _merged(view: TrainingView, name: str) -> Iterator[tuple[str, int, float]]:
                 yield node, done.round - 1, value
     for node, end in view.finished.items():
         if (value := _number((end.get("metrics") or {}).get(name))) is not None:
-            yield node, view.round, value
+            # Of a training that was resumed, it may have finished before the others.
+            yield node, int(end.get("round") or view.round), value
 
 
 def _local(view: TrainingView, name: str) -> Iterator[tuple[str, int, float]]:

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import fmean
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from swarm_lab.facts.measures import measured
+from swarm_lab.facts.measures import latest, measured
 from swarm_lab.facts.views import RoundTimes, RoundView, TrainingView
 from swarm_lab.front.status import TrainingStatus, training_status
 
@@ -100,8 +100,16 @@ class Failure(BaseModel):
     line: int | None
 
 
+class Judged(BaseModel):
+    """A node's judgement of a merged model."""
+
+    loss: float | None = None
+    metric: float | None = None
+
+
 class TrainingDetail(TrainingInfo):
-    """A training in full. `seq` is the last fact that it holds; `told` are times of rounds that are not committed."""
+    """A training in full. `finished` has nodes with the final model and what their rounds had told before it;
+    `seq` is the last fact that all this holds; `told` are times of rounds that are not committed."""
 
     swarm: str
     seq: int
@@ -111,7 +119,7 @@ class TrainingDetail(TrainingInfo):
     now: dict[str, NodePhase]
     progress: dict[str, Progress]
     merged_batches: dict[str, int]
-    finished: list[str]
+    finished: dict[str, Judged]
     failures: dict[str, Failure]
     told: dict[int, Told] = Field(default_factory=dict)
 
@@ -144,7 +152,7 @@ def training_detail(view: TrainingView, *, swarm: str, seq: int) -> TrainingDeta
             node: Progress(**said | {"batches": said.get("batches") or 0}) for node, said in view.progress.items()
         },
         merged_batches=_merged_batches(view),
-        finished=list(view.finished),
+        finished=_finished(view),
         failures={node: _failure(said) for node, said in view.failed.items()},
         told={round_: _told(times) for round_, times in view.times.items()},
     )
@@ -183,6 +191,14 @@ def _now(view: TrainingView, node: str) -> NodePhase:
         waiting_for=waits.get("nodes") or [],
         reason=str(waits.get("reason") or ""),
     )
+
+
+def _finished(view: TrainingView) -> dict[str, Judged]:
+    """A training that is resumed holds for these again what it held before they finished."""
+    before = latest(replace(view, finished={}))
+    return {
+        node: Judged(**{name: before.get(node, {}).get(name) for name in Judged.model_fields}) for node in view.finished
+    }
 
 
 def _failure(said: Mapping[str, Any]) -> Failure:
