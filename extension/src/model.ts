@@ -9,9 +9,9 @@ import { asFailure, noNetwork, otherVersion, type SwarmFailure } from './failure
 import { Loads } from './loads';
 import { Operations } from './operations';
 import { type IVisibility, Pacer } from './pacer';
-import type { Words } from './states';
 import type { ISwarmModel, Link, LogMessage } from './tokens';
 import { type ITransport, pathOf } from './transport';
+import { english, type Trans } from './words';
 
 /** Updates come every two seconds; three missed ones make what is shown stale. */
 export const STALE_MS = 6500;
@@ -20,7 +20,7 @@ export class SwarmModel implements ISwarmModel {
   constructor(
     private readonly _transport: ITransport,
     visibility: IVisibility,
-    private readonly _words: Words = text => text
+    private readonly _trans: Trans = english
   ) {
     this._pacer = new Pacer(() => this._changed.emit(), visibility);
     this._connection = new Connection(_transport, {
@@ -29,7 +29,7 @@ export class SwarmModel implements ISwarmModel {
       message: message => this._message(message),
       lost: error => this._lost(error)
     });
-    this._operations = new Operations(id => this.request<Operation>('GET', pathOf('operations', id)), _words);
+    this._operations = new Operations(id => this.request<Operation>('GET', pathOf('operations', id)), _trans);
   }
 
   get link(): Link {
@@ -100,7 +100,7 @@ export class SwarmModel implements ISwarmModel {
       const swarms = known.map(({ swarm, ours }) => (ours && ours.seq > swarm.seq ? ours : swarm));
       this._take({ ...snapshot, swarms });
     } catch (error) {
-      this._failure = this._connection.live ? null : asFailure(error, this._words);
+      this._failure = this._connection.live ? null : asFailure(error, this._trans);
     }
     this._pacer.poke();
   }
@@ -171,7 +171,7 @@ export class SwarmModel implements ISwarmModel {
   private async _admit(): Promise<void> {
     this._about = await this.request<About>('GET', 'about');
     if (this._about.api !== API) {
-      throw otherVersion(this._words);
+      throw otherVersion(this._trans);
     }
   }
 
@@ -186,7 +186,7 @@ export class SwarmModel implements ISwarmModel {
   }
 
   private _lost(error: unknown): void {
-    this._failure = error === null ? noNetwork(this._words) : asFailure(error, this._words);
+    this._failure = error === null ? noNetwork(this._trans) : asFailure(error, this._trans);
     this._link = 'lost';
     clearTimeout(this._silence);
     this._operations.poll();

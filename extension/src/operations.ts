@@ -1,7 +1,7 @@
 /** What the server works on: news by the socket, by asking while that is gone, and an end for who waits. */
 import type { Operation } from './api';
 import { asFailure, SwarmFailure } from './failure';
-import type { Words } from './states';
+import type { Trans } from './words';
 
 const ASK_MS = 2000;
 
@@ -15,7 +15,7 @@ interface Waiter {
 export class Operations {
   constructor(
     private readonly _ask: (id: string) => Promise<Operation>,
-    private readonly _words: Words
+    private readonly _trans: Trans
   ) {}
 
   get all(): readonly Operation[] {
@@ -84,7 +84,7 @@ export class Operations {
       try {
         this.take(await this._ask(waiter.id));
       } catch (error) {
-        const failure = asFailure(error, this._words);
+        const failure = asFailure(error, this._trans);
         if (failure.status === 404) {
           this._waiters.delete(waiter);
           waiter.reject(this._forgotten());
@@ -97,8 +97,8 @@ export class Operations {
   private _forgotten(): SwarmFailure {
     return new SwarmFailure(
       'answer',
-      this._words('The Jupyter server was restarted in the meantime and does not know how this ended.'),
-      this._words('The state of the swarm shows what came of it.')
+      this._trans.__('The Jupyter server was restarted in the meantime and does not know how this ended.'),
+      this._trans.__('The state of the swarm shows what came of it.')
     );
   }
 

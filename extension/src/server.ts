@@ -2,7 +2,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import { asFailure, failureOf, noNetwork } from './failure';
-import type { Words } from './states';
+import type { Trans } from './words';
 import type { ISocket, ISocketEvents, ITransport } from './transport';
 
 const LIMIT_MS = 30000;
@@ -10,7 +10,7 @@ const LIMIT_MS = 30000;
 export class JupyterTransport implements ITransport {
   constructor(
     private readonly _settings: ServerConnection.ISettings,
-    private readonly _words: Words
+    private readonly _trans: Trans
   ) {}
 
   async request(method: string, path: string, body?: unknown): Promise<unknown> {
@@ -23,12 +23,12 @@ export class JupyterTransport implements ITransport {
     try {
       response = await ServerConnection.makeRequest(url, init, this._settings);
     } catch (error) {
-      throw error instanceof ServerConnection.NetworkError ? noNetwork(this._words) : asFailure(error, this._words);
+      throw error instanceof ServerConnection.NetworkError ? noNetwork(this._trans) : asFailure(error, this._trans);
     }
     const text = await response.text();
     const answer = parsed(text);
     if (!response.ok) {
-      throw failureOf(response.status, answer, this._words);
+      throw failureOf(response.status, answer, this._trans);
     }
     return answer;
   }

@@ -14,12 +14,10 @@ export const model: JupyterFrontEndPlugin<ISwarmModel> = {
   optional: [ITranslator],
   activate: (app: JupyterFrontEnd, translator: ITranslator | null): ISwarmModel => {
     const trans = (translator ?? nullTranslator).load('swarm_lab');
-    // eslint-disable-next-line jupyter/no-untranslated-string -- texts come from the places that name them
-    const words = (text: string): string => trans.__(text);
     const swarms = new SwarmModel(
-      new JupyterTransport(app.serviceManager.serverSettings, words),
+      new JupyterTransport(app.serviceManager.serverSettings, trans),
       page,
-      words
+      trans
     );
     swarms.start();
     return swarms;
