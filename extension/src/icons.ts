@@ -11,6 +11,8 @@ export const ICONS = {
   sentinel: `<path d="${HEXAGON}"/><circle class="f" cx="8" cy="8" r="2.4"/>`,
   sn: `<path d="${HEXAGON}"/>`,
   sl: '<circle cx="8" cy="8" r="6.2"/><path d="M4.6 5.2c.5 3.4 2 5.2 6.8 5.4"/>',
+  chain:
+    '<rect x="1.8" y="5.4" width="6" height="5.2" rx="1.2"/><path d="M7.8 8h.4"/><rect x="8.2" y="5.4" width="6" height="5.2" rx="1.2"/>',
   swci:
     '<rect x="1.8" y="2.8" width="12.4" height="10.4" rx="1.5"/><path d="m4.4 6 2 2-2 2m3.8.2h3"/>',
   host:

@@ -1,5 +1,5 @@
 /** What the facts of a training add up to, one after another: the same as `swarm_lab/facts/views.py` folds them. */
-import type { Fact, NodeMetrics, NodePhase, Round, TrainingDetail } from './api';
+import type { Fact, NodeMetrics, NodePhase, OutputLine, Round, Told, TrainingDetail } from './api';
 import { judge, measure, unjudge } from './measures';
 import { mean, names, number, text, without } from './values';
 
@@ -86,8 +86,6 @@ export function newTraining(id: string, swarm = ''): TrainingDetail {
 export function isOver(detail: { state: string }): boolean {
   return OVER.has(detail.state);
 }
-
-type Told = TrainingDetail['told'][string];
 
 type Step = (view: TrainingDetail, fact: Fact) => void;
 
@@ -268,8 +266,8 @@ function finished(view: TrainingDetail, fact: Fact): void {
 }
 
 function output(view: TrainingDetail, fact: Fact): void {
-  const stream: 'stdout' | 'stderr' = fact.stream === 'stderr' ? 'stderr' : 'stdout';
-  const line = { node: text(fact.node), stream, text: text(fact.text).replace(/\n$/, '') };
+  const stream = fact.stream === 'stderr' ? 'stderr' : 'stdout';
+  const line: OutputLine = { node: text(fact.node), stream, text: text(fact.text).replace(/\n$/, '') };
   view.output = [...(view.output ?? []), line].slice(-OUTPUT_LINES);
 }
 

@@ -22,6 +22,7 @@ export function without<T>(record: Record<string, T>, key: string): Record<strin
   if (!(key in record)) {
     return record;
   }
-  const { [key]: _gone, ...rest } = record;
+  const rest = { ...record };
+  delete rest[key];
   return rest;
 }
