@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,12 +11,17 @@ from swarm_lab.facts import phases
 from swarm_lab.facts.phases import NodePhase
 
 TrainingState = Literal["queued", "running", "finished", "stopped", "failed"]
+TIMES = ("training", "waiting", "exchanging")
+MEASURES = ("loss", "metric", "local_loss", "local_metric")
 OVER: frozenset[str] = frozenset({"finished", "stopped", "failed"})
 
 
 @dataclass(slots=True)
 class RoundView:
-    """A committed round: who took part, the digest of its model, and each node's own loss and metric."""
+    """A committed round: who took part, the digest of its model, and each node's own loss and metric.
+
+    `times`: seconds of the nodes that told them, by what they did. `coordinator` led the round.
+    """
 
     round: int
     nodes: list[str]
@@ -27,6 +33,8 @@ class RoundView:
     time: float = 0.0
     interval: int | None = None
     path: str | None = None
+    coordinator: str | None = None
+    times: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -34,7 +42,7 @@ class TrainingView:
     """A training as its events tell it. `finished` and `failed` map a node to what it said last.
 
     `phases` has what lasted long enough to be told; `lost` nodes that others do not hear, `without` those that are not
-    in the last round of a training that is over, with the reason.
+    in the last round of a training that is over, with the reason. `measured` has by node the last value of each kind.
     """
 
     id: str
@@ -63,6 +71,7 @@ class TrainingView:
     ended: float | None = None
     resumed: int = 0
     joined: set[str] = field(default_factory=set)
+    measured: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def key(self, fact: str) -> str:
         """What stands for a fact of which there is one only, until the training is resumed."""
@@ -226,17 +235,40 @@ def _round(view: TrainingView, event: Mapping[str, Any]) -> None:
             time=float(event.get("time", 0.0)),
         )
     )
+    for node, said in view.rounds[-1].metrics.items():
+        _measured(view, node, said, MEASURES)
     for node in view.rounds[-1].nodes:
         view.waiting.pop(node, None)
         view.enters(node, "TRAINING", _time(event))
 
 
+def _round_times(view: TrainingView, event: Mapping[str, Any]) -> None:
+    """Told a moment after the round itself: it is among the last ones, or it was made again since."""
+    done = next((done for done in reversed(view.rounds) if done.round <= event["round"]), None)
+    if done is not None and done.round == event["round"]:
+        done.times[str(event["node"])] = {name: float(event.get(f"{name}_s") or 0.0) for name in TIMES}
+        done.coordinator = event.get("coordinator") or done.coordinator
+
+
 def _node_finished(view: TrainingView, event: Mapping[str, Any]) -> None:
     node = str(event["node"])
     view.finished[node] = dict(event)
+    _measured(view, node, event.get("metrics"), MEASURES[:2])
     view.failed.pop(node, None)
     view.waiting.pop(node, None)
     view.enters(node, "FINISHED", _time(event))
+
+
+def _measured(view: TrainingView, node: str, said: Any, names: tuple[str, ...]) -> None:
+    known = {name: value for name in names if (value := number((said or {}).get(name))) is not None}
+    if known:
+        view.measured.setdefault(node, {}).update(known)
+
+
+def number(value: Any) -> float | None:
+    """A measured value; None where there is none, or one that is not finite."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if known else None
 
 
 def _node_failed(view: TrainingView, event: Mapping[str, Any]) -> None:
@@ -276,6 +308,7 @@ _STEPS: dict[str, Callable[[TrainingView, Mapping[str, Any]], None]] = {
     "waiting": _waiting,
     "node_lost": _lost,
     "round": _round,
+    "round_times": _round_times,
     "node_finished": _node_finished,
     "node_failed": _node_failed,
     "training_stopped": _stopped,
