@@ -328,6 +328,14 @@ class NotHurt(SwarmLabError):
     next_step = "see `swarm-lab status`; `resume` ends what is being done to a node"
 
 
+class NotAllowed(SwarmLabError):
+    """The server's authorizer does not let this user do this to swarms."""
+
+    code = "SWL-137"
+    title = "the server does not let you do this"
+    next_step = "ask who runs the server: its authorizer decides on the resource `swarm`"
+
+
 # --- identity ---------------------------------------------------------------------------------------------
 
 

@@ -6,9 +6,9 @@ in round r + 1, that of the last model in what a node says when it has finished;
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from swarm_lab.facts.views import MEASURES, TrainingView, number
 
@@ -55,7 +55,24 @@ def curves(view: TrainingView, name: Name) -> dict[str, list[tuple[float, float]
 
 def latest(view: TrainingView) -> dict[str, dict[str, float | None]]:
     """By node the last known value of each kind, the final ones where it has finished; {} for one that told none."""
-    return {node: {name: known.get(name) for name in MEASURES} for node, known in view.measured.items()}
+    found: dict[tuple[str, str], float] = {}
+    for node, end in view.finished.items():
+        _note(found, node, end.get("metrics"), _MERGED)
+    for done in reversed(view.rounds):
+        # A training may have thousands of rounds: those that tell nothing newer are not looked at.
+        if len(found) >= len(view.measured):
+            break
+        for node, said in done.metrics.items():
+            _note(found, node, said, MEASURES)
+    nodes = dict.fromkeys(node for node, _ in found)
+    return {node: {name: found.get((node, name)) for name in MEASURES} for node in nodes}
+
+
+def _note(found: dict[tuple[str, str], float], node: str, said: Any, names: Iterable[str]) -> None:
+    """The values that are not known yet: what is newer was noted before."""
+    for name in names:
+        if (node, name) not in found and (value := number((said or {}).get(name))) is not None:
+            found[node, name] = value
 
 
 def _merged(view: TrainingView, name: str) -> Iterator[tuple[str, int, float]]:
@@ -65,7 +82,8 @@ def _merged(view: TrainingView, name: str) -> Iterator[tuple[str, int, float]]:
                 yield node, done.round - 1, value
     for node, end in view.finished.items():
         if (value := number((end.get("metrics") or {}).get(name))) is not None:
-            yield node, view.round, value
+            # Of a training that was resumed, it may have finished before the others.
+            yield node, int(end.get("round") or view.round), value
 
 
 def _local(view: TrainingView, name: str) -> Iterator[tuple[str, int, float]]:

@@ -10,7 +10,7 @@ from jupyter_server.base.handlers import APIHandler
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
-from swarm_lab.errors import SwarmLabError, UsageError
+from swarm_lab.errors import NotAllowed, SwarmLabError, UsageError
 from swarm_lab.jupyter.server.failures import failure, of_validation, status_of_error
 
 if TYPE_CHECKING:
@@ -55,6 +55,13 @@ class SwarmHandler(APIHandler):
         except ValidationError as error:
             raise of_validation(error) from error
 
+    def argument(self, name: str) -> str:
+        """An argument of the address that must be there; raises `UsageError`."""
+        text = self.get_query_argument(name, "")
+        if not text:
+            raise UsageError(f"{name} is missing", next_step=f"add ?{name}=... to the address")
+        return text
+
     def number(self, name: str, default: int | None = None) -> int | None:
         """An argument of the address that is a number from 0 on; raises `UsageError`."""
         text = self.get_query_argument(name, "")
@@ -76,6 +83,9 @@ class SwarmHandler(APIHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Failures of ours with code, next step and their own status; others as Jupyter has them."""
         error = (kwargs.get("exc_info") or (None, None))[1]
+        if status_code == 403 and self.current_user is not None:
+            # A stranger gets Jupyter's own answer, from which the front end knows that the login has ended.
+            error = NotAllowed(str(getattr(error, "log_message", None) or "this is not allowed"))
         if not isinstance(error, SwarmLabError):
             super().write_error(status_code, **kwargs)
             return

@@ -1,4 +1,4 @@
-"""Failures as the panel gets them: the one place where an error becomes a status, a code, a next step and an action."""
+"""Faileds as the panel gets them: the one place where an error becomes a status, a code, a next step and an action."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from pydantic import ValidationError
 
 from swarm_lab import errors as e
 from swarm_lab.errors import SwarmLabError, UsageError
-from swarm_lab.jupyter.server.models import ErrorAction, Failure, SwarmError
+from swarm_lab.jupyter.server.models import ErrorAction, Failed, SwarmError
 
 # The first that fits counts; what fits none is 500.
 _STATUS: tuple[tuple[int, tuple[type[SwarmLabError], ...]], ...] = (
     (404, (e.NoSuchSwarm, e.NoSuchNode, e.NoSuchTraining, e.NoSuchOperation)),
+    (403, (e.NotAllowed,)),
     (400, (e.UsageError, e.StagingError, e.NoFramework, e.BadRequirements)),
     (
         409,
@@ -60,9 +61,9 @@ def told(error: SwarmLabError, swarm: str | None = None) -> SwarmError:
     )
 
 
-def failure(error: SwarmLabError, swarm: str | None = None) -> Failure:
+def failure(error: SwarmLabError, swarm: str | None = None) -> Failed:
     """The body of the answer."""
-    return Failure(message=error.message, error=told(error, swarm))
+    return Failed(message=error.message, error=told(error, swarm))
 
 
 def of_validation(error: ValidationError) -> UsageError:

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from swarm_lab.front import options as o
-from swarm_lab.front.status import NodeStatus, SwarmStatus, TrainingStatus
+from swarm_lab.front.detail import TrainingInfo
+from swarm_lab.front.status import NodeStatus, SwarmStatus
 
 API = 1
 Number = float | None
@@ -52,7 +53,7 @@ class SwarmError(Answer):
     action: ErrorAction | None = None
 
 
-class Failure(Answer):
+class Failed(Answer):
     """The answer to a call that failed."""
 
     message: str
@@ -82,18 +83,6 @@ class NodeInfo(NodeStatus):
     load: Load | None = None
     expires: Number = None
     faults: list[ActiveFault] = Field(default_factory=list)
-
-
-class TrainingInfo(TrainingStatus):
-    """A training with its pace. `rounds_planned`: as many as the last finished run of the same program had."""
-
-    created: float
-    ended: Number = None
-    rounds_planned: int | None = None
-    eta_s: Number = None
-    round_seconds: Number = None
-    loss: Number = None
-    metric: Number = None
 
 
 class SwarmInfo(SwarmStatus):
@@ -242,58 +231,6 @@ class LogPage(Answer):
     size: int
     matches: list[int] | None = None
     searched_from: int | None = None
-
-
-class PhaseTimes(Answer):
-    """Seconds of a node in a round."""
-
-    training: float
-    waiting: float
-    exchanging: float
-
-
-class Round(Answer):
-    """A committed round."""
-
-    round: int
-    time: float
-    seconds: Number
-    nodes: list[str]
-    left_out: dict[str, str]
-    digest: str
-    tx: str | None
-    path: str | None
-    coordinator: str | None
-    times: dict[str, PhaseTimes]
-
-
-class Measure(Answer):
-    """What a node measured in a round; see `swarm_lab.facts.measures`."""
-
-    round: int
-    node: str
-    loss: Number
-    metric: Number
-    local_loss: Number
-    local_metric: Number
-
-
-class PhaseNow(Answer):
-    """Where a node is in the training that runs."""
-
-    phase: str
-    since: float
-    waiting_for: list[str]
-    reason: str
-
-
-class TrainingDetail(TrainingInfo):
-    """A training with all its rounds."""
-
-    swarm: str
-    rounds: list[Round]
-    measures: list[Measure]
-    now: dict[str, PhaseNow]
 
 
 class ScenarioFile(Answer):

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from swarm_lab import __version__
-from swarm_lab.jupyter.server.models import Failure
+from swarm_lab.jupyter.server.models import Failed
 from swarm_lab.jupyter.server.routes import LIVE, ROUTES, Call, Kind, Route
 
 _REF = "#/components/schemas/{model}"
@@ -37,7 +37,7 @@ def _kinds() -> list[tuple[Kind, Any]]:
     calls = [call for route in ROUTES for call in route.calls.values()]
     answers: dict[Kind, None] = {call.answer: None for call in calls if call.answer is not None}
     bodies: dict[Kind, None] = {body: None for call in calls for body in call.body}
-    answers[Failure] = None
+    answers[Failed] = None
     return [(kind, "serialization") for kind in answers] + [(kind, "validation") for kind in bodies]
 
 
@@ -62,7 +62,7 @@ def _operation(route: Route, method: str, call: Call) -> dict[str, Any]:
         ],
         "responses": {
             str(call.status): {"description": "the answer", "content": {_JSON: content}},
-            "default": {"description": "why not, and the next step", "content": {_JSON: {"schema": _ref(Failure)}}},
+            "default": {"description": "why not, and the next step", "content": {_JSON: {"schema": _ref(Failed)}}},
         },
     }
     if call.body:

@@ -6,8 +6,9 @@ from functools import partial
 
 from jupyter_server.auth.decorator import authorized
 from pydantic import BaseModel
-from tornado.web import HTTPError, authenticated
+from tornado.web import authenticated
 
+from swarm_lab.errors import UsageError
 from swarm_lab.front import options as o
 from swarm_lab.jupyter.server import logpages
 from swarm_lab.jupyter.server.base import RESOURCE, SwarmHandler
@@ -45,7 +46,7 @@ class FactsHandler(SwarmHandler):
     @authorized("read", resource=RESOURCE)
     async def get(self) -> None:
         """Those after a number, so many at a time: what a client missed."""
-        name, since = self.get_query_argument("swarm"), self.number("since", 0) or 0
+        name, since = self.argument("swarm"), self.number("since", 0) or 0
         found = await self.lab.producer.of(name, lambda watch: watch.tail.page(since))
         self.give(FactsPage(facts=found, next=found[-1]["seq"] if found else since))
 
@@ -58,7 +59,7 @@ class SchemaHandler(SwarmHandler):
     async def get(self, form: str) -> None:
         """JSON schema, made from the model that checks what is sent."""
         if form not in SCHEMAS:
-            raise HTTPError(404, f"there is no form {form}; there are {', '.join(SCHEMAS)}")
+            raise UsageError(f"there is no form {form[:40]!r}; there are {', '.join(SCHEMAS)}")
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **SCHEMAS[form].model_json_schema()}
         self.give(schema)
 

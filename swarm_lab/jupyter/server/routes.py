@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from tornado.web import RequestHandler
 
+from swarm_lab.front.detail import TrainingDetail
 from swarm_lab.jupyter.server import actions as act
 from swarm_lab.jupyter.server import models as m
 from swarm_lab.jupyter.server import reads
@@ -71,7 +72,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("swarms/{swarm}/nodes/{node}/restart", act.RestartHandler, {"POST": _begins()}),
     Route("swarms/{swarm}/trainings", act.TrainingsHandler, {"POST": _begins(m.TrainBody)}),
-    Route("swarms/{swarm}/trainings/{training}", reads.TrainingHandler, {"GET": Call(m.TrainingDetail)}),
+    Route("swarms/{swarm}/trainings/{training}", reads.TrainingHandler, {"GET": Call(TrainingDetail)}),
     Route("swarms/{swarm}/trainings/{training}/stop", act.StopHandler, {"POST": _begins()}),
     Route("swarms/{swarm}/trainings/{training}/verify", act.VerifyHandler, {"POST": _begins()}),
     Route("swarms/{swarm}/doctor", act.DoctorHandler, {"POST": _begins()}),

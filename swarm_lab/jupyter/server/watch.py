@@ -12,10 +12,11 @@ from swarm_lab.facts.paths import SwarmPaths
 from swarm_lab.facts.process import ProcessRecord, read_record
 from swarm_lab.facts.swarm import SwarmFacts, read_swarm
 from swarm_lab.facts.views import TrainingView, apply
-from swarm_lab.front.status import Programs, status_from, training_status
+from swarm_lab.front.detail import TrainingDetail
+from swarm_lab.front.status import Programs, status_from
 from swarm_lab.jupyter.server.failures import told
 from swarm_lab.jupyter.server.info import swarm_info, training_detail
-from swarm_lab.jupyter.server.models import Load, NodeInfo, SwarmInfo, TrainingDetail
+from swarm_lab.jupyter.server.models import Load, NodeInfo, SwarmInfo
 from swarm_lab.jupyter.server.tail import FactTail
 
 # Also what leaves no trace in a file is seen by then: a process that was frozen, say.
@@ -86,7 +87,7 @@ class SwarmWatch:
         self.poll()
         if id not in self.views:
             raise NoSuchTraining(f"the swarm {self.name!r} has no training {id!r}")
-        return training_detail(self.name, training_status(self.views[id]), self.views)
+        return training_detail(self.name, self.views[id], self.views, self.tail.last)
 
     def processes(self) -> dict[str, list[ProcessRecord]]:
         """The processes of each node that is there, those of its program among them."""
@@ -109,7 +110,7 @@ class SwarmWatch:
         return any(record.alive for path in names if (record := read_record(path)) is not None)
 
     def _make(self) -> SwarmInfo:
-        status = status_from(self.paths, self.facts(), self.programs, self.views.values())
+        status = status_from(self.paths, self.facts(), self.programs, ())
         return swarm_info(status, self.views, self.loads, {}, self.tail.last)
 
     def _unreadable(self, error: Exception) -> SwarmInfo:
