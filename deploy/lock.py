@@ -18,11 +18,11 @@ from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
 # What builds the project itself, without a network once the lock is installed.
-BUILD = ["editables", "hatchling", "uv"]
+BUILD = ["editables", "hatch-jupyter-builder", "hatchling", "jupyter-builder", "uv"]
 SETS = {
-    "dev": ["torch", "keras", "huggingface", "sklearn", "notebook", "dev"],
-    "torch": ["torch", "notebook"],
-    "keras": ["keras", "notebook"],
+    "dev": ["torch", "keras", "huggingface", "sklearn", "notebook", "lab", "dev"],
+    "torch": ["torch", "notebook", "lab"],
+    "keras": ["keras", "notebook", "lab"],
 }
 PYTHON = "3.11"
 

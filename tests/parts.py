@@ -16,7 +16,7 @@ import pytest
 
 
 def need(*names: str) -> None:
-    """Go on only if all is here: a program's name, `anvil`, `root`, `faketime`, `netns`, `python:<module>`."""
+    """Go on only if all is here: a program's name, `python:<module>`, or a name that `missing` knows."""
     for name in names:
         reason = missing(name)
         if reason and os.environ.get("CI"):
@@ -31,6 +31,9 @@ def missing(name: str) -> str | None:
     if name.startswith("python:"):
         module = name.removeprefix("python:")
         return None if importlib.util.find_spec(module) else f"the Python package {module} is not installed"
+    if name == "extension":
+        tool = Path(__file__).parents[1] / "extension/node_modules/.bin/esbuild"
+        return None if tool.exists() else "extension/ is not installed: `cd extension && jlpm install`"
     if name == "anvil":
         return _missing_anvil()
     if name == "faketime":  # the library alone, which Debian puts beside the program

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,7 +11,21 @@ from swarm_lab.facts import phases
 from swarm_lab.facts.phases import NodePhase
 
 TrainingState = Literal["queued", "running", "finished", "stopped", "failed"]
+MEASURES = ("loss", "metric", "local_loss", "local_metric")
 OVER: frozenset[str] = frozenset({"finished", "stopped", "failed"})
+
+
+@dataclass(slots=True)
+class RoundTimes:
+    """What nodes told of a round: who coordinated it, and by node the seconds of training, waiting, exchanging."""
+
+    coordinator: str | None = None
+    nodes: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """One node's word."""
+        self.coordinator = event.get("coordinator") or self.coordinator
+        self.nodes[str(event["node"])] = {name: float(event.get(f"{name}_s") or 0.0) for name in _SPENT}
 
 
 @dataclass(slots=True)
@@ -27,6 +42,7 @@ class RoundView:
     time: float = 0.0
     interval: int | None = None
     path: str | None = None
+    times: RoundTimes = field(default_factory=RoundTimes)
 
 
 @dataclass(slots=True)
@@ -34,7 +50,8 @@ class TrainingView:
     """A training as its events tell it. `finished` and `failed` map a node to what it said last.
 
     `phases` has what lasted long enough to be told; `lost` nodes that others do not hear, `without` those that are not
-    in the last round of a training that is over, with the reason.
+    in the last round of a training that is over, with the reason. `measured`: which nodes have told which
+    measures at all. `times` are of rounds that are not committed yet.
     """
 
     id: str
@@ -63,6 +80,8 @@ class TrainingView:
     ended: float | None = None
     resumed: int = 0
     joined: set[str] = field(default_factory=set)
+    measured: set[tuple[str, str]] = field(default_factory=set)
+    times: dict[int, RoundTimes] = field(default_factory=dict)
 
     def key(self, fact: str) -> str:
         """What stands for a fact of which there is one only, until the training is resumed."""
@@ -184,6 +203,7 @@ def _resumed(view: TrainingView, event: Mapping[str, Any]) -> None:
     for node in nodes:
         view.finished.pop(node, None)
         view.failed.pop(node, None)
+        view.lost.pop(node, None)
     for node in [node for node in view.failed if node not in view.nodes]:
         del view.failed[node]
 
@@ -224,19 +244,45 @@ def _round(view: TrainingView, event: Mapping[str, Any]) -> None:
             interval=event.get("interval"),
             path=event.get("path"),
             time=float(event.get("time", 0.0)),
+            times=view.times.get(int(event["round"]), RoundTimes()),
         )
     )
+    for node, said in view.rounds[-1].metrics.items():
+        _measured(view, node, said, MEASURES)
+    view.times = {round_: told for round_, told in view.times.items() if round_ > view.round}
     for node in view.rounds[-1].nodes:
         view.waiting.pop(node, None)
         view.enters(node, "TRAINING", _time(event))
 
 
+def _round_times(view: TrainingView, event: Mapping[str, Any]) -> None:
+    """Told when a node has merged: before the round's commit or after it."""
+    at = int(event["round"])
+    if at > view.round:
+        view.times.setdefault(at, RoundTimes()).add(event)
+        return
+    done = next((done for done in reversed(view.rounds) if done.round <= at), None)
+    if done is not None and done.round == at:
+        done.times.add(event)
+
+
 def _node_finished(view: TrainingView, event: Mapping[str, Any]) -> None:
     node = str(event["node"])
     view.finished[node] = dict(event)
+    _measured(view, node, event.get("metrics"), MEASURES[:2])
     view.failed.pop(node, None)
     view.waiting.pop(node, None)
     view.enters(node, "FINISHED", _time(event))
+
+
+def _measured(view: TrainingView, node: str, said: Any, names: tuple[str, ...]) -> None:
+    view.measured.update((node, name) for name in names if number((said or {}).get(name)) is not None)
+
+
+def number(value: Any) -> float | None:
+    """A measured value; None where there is none, or one that is not finite."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if known else None
 
 
 def _node_failed(view: TrainingView, event: Mapping[str, Any]) -> None:
@@ -263,8 +309,9 @@ def _time(event: Mapping[str, Any]) -> float:
     return float(event.get("time", 0.0))
 
 
+_SPENT = ("training", "waiting", "exchanging")
 # What only a node that is there can say.
-_LIFE = frozenset({"training_started", "progress", "waiting", "program_restarted", "node_finished"})
+_LIFE = frozenset({"training_started", "progress", "waiting", "round_times", "program_restarted", "node_finished"})
 _STEPS: dict[str, Callable[[TrainingView, Mapping[str, Any]], None]] = {
     "training_created": _created,
     "training_queued": lambda view, event: None,
@@ -276,6 +323,7 @@ _STEPS: dict[str, Callable[[TrainingView, Mapping[str, Any]], None]] = {
     "waiting": _waiting,
     "node_lost": _lost,
     "round": _round,
+    "round_times": _round_times,
     "node_finished": _node_finished,
     "node_failed": _node_failed,
     "training_stopped": _stopped,

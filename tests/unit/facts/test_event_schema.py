@@ -30,6 +30,8 @@ EVENTS = [
     ("round", {**T, "round": 1, "nodes": ["sl-1"], "digest": D,
                "metrics": {"sl-1": {"loss": 0.5, "metric": None, "batches": 16}},
                "left_out": {"sl-2": "late"}, "seconds": 0.2, "end": False, "tx": "0x" + D}),
+    ("round_times", {**T, "node": "sl-1", "round": 1, "coordinator": "sl-1", "training_s": 0.2, "waiting_s": 0.0,
+                     "exchanging_s": 0.01}),
     ("lost_batches", {**T, "node": "sl-1", "count": 12, "reason": "rebased"}),
     ("excluded", {**T, "node": "sl-1", "nodes": ["sl-2"], "reason": "NaN in its update"}),
     ("output", {**T, "node": "sl-1", "stream": "stdout", "text": "epoch 1"}),
