@@ -1,0 +1,10 @@
+/** The views, written once: plain DOM, SVG and uPlot, for the panel, the tabs, a cell and a Voila page. */
+export { LineChart, type IChartOptions } from './chart';
+export { TrainingHead, whereIt } from './head';
+export { type INodes, NodeTable } from './nodes';
+export { placesOf } from './places';
+export { ProgramSays } from './output';
+export { type ISelected, Selection } from './selection';
+export { Timeline } from './timeline';
+export { type ITopology, Topology } from './topology';
+export { type IActions, TrainingView } from './view';
