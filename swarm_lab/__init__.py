@@ -28,3 +28,8 @@ def load_ipython_extension(shell: Any) -> None:
 def unload_ipython_extension(shell: Any) -> None:
     """`%unload_ext swarm_lab`: takes them away again."""
     import_module("swarm_lab.jupyter.magics").unload_ipython_extension(shell)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """Jupyter Server asks for the extension at its start."""
+    return [{"module": "swarm_lab", "app": import_module("swarm_lab.jupyter.server.app").SwarmLabApp}]

@@ -280,6 +280,62 @@ class NothingToJoin(SwarmLabError):
     next_step = "start another one on all seats: `swarm-lab train`"
 
 
+class SwarmUnreadable(SwarmLabError):
+    """A swarm's folder lacks a file, or has one that cannot be read; other swarms are not concerned."""
+
+    code = "SWL-131"
+    title = "a swarm's folder cannot be read"
+    next_step = "put the named file back from a copy, or remove the folder: its keys and models go with it"
+
+
+class NoSuchOperation(UsageError):
+    """An operation of the panel that this server does not know: it was started anew, or it is long over."""
+
+    code = "SWL-132"
+    title = "the server knows no such operation"
+    next_step = "look at the swarm's state: what was begun goes on, or has ended"
+
+
+class GoneMeanwhile(SwarmLabError):
+    """What a call was meant for was removed by somebody else a moment before."""
+
+    code = "SWL-133"
+    title = "somebody else was faster"
+    next_step = "nothing: what was asked for is done"
+
+
+class ServerBusy(SwarmLabError):
+    """The server works on as many operations as it may at a time."""
+
+    code = "SWL-134"
+    title = "too many operations at a time"
+    next_step = "wait until one of them has ended, then call again"
+
+
+class BadScenario(UsageError):
+    """A scenario file does not describe what to do to a swarm's nodes, or not to this swarm's."""
+
+    code = "SWL-135"
+    title = "the scenario cannot be replayed"
+    next_step = "correct the named step; docs/scenarios.md has the format"
+
+
+class NotHurt(SwarmLabError):
+    """A node cannot be paused, slowed or killed: it does not run, or something is being done to it."""
+
+    code = "SWL-136"
+    title = "a node cannot be paused, slowed or killed now"
+    next_step = "see `swarm-lab status`; `resume` ends what is being done to a node"
+
+
+class NotAllowed(SwarmLabError):
+    """The server's authorizer does not let this user do this to swarms."""
+
+    code = "SWL-137"
+    title = "the server does not let you do this"
+    next_step = "ask who runs the server: its authorizer decides on the resource `swarm`"
+
+
 # --- identity ---------------------------------------------------------------------------------------------
 
 

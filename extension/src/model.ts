@@ -79,6 +79,25 @@ export class SwarmModel implements ISwarmModel {
 
   set selected(name: string | null) {
     this._selected = name;
+    this._node = this._training = null;
+    this._pacer.poke();
+  }
+
+  get selectedNode(): string | null {
+    return this._node;
+  }
+
+  get selectedTraining(): string | null {
+    return this._training;
+  }
+
+  select(swarm: string, what: { node?: string; training?: string } = {}): void {
+    if (swarm !== this.selected) {
+      this._node = this._training = null;
+    }
+    this._selected = swarm;
+    this._node = what.node ?? this._node;
+    this._training = what.training ?? this._training;
     this._pacer.poke();
   }
 
@@ -298,6 +317,8 @@ export class SwarmModel implements ISwarmModel {
   private _swarms: readonly SwarmInfo[] = [];
   private _hosts: readonly HostInfo[] = [];
   private _selected: string | null = null;
+  private _node: string | null = null;
+  private _training: string | null = null;
   private _silence: ReturnType<typeof setTimeout> | undefined;
 }
 

@@ -23,8 +23,12 @@ export interface ISwarmModel {
   readonly hosts: readonly HostInfo[];
   readonly operations: readonly Operation[];
   readonly loads: Loads;
-  /** The swarm that panel and commands are about, if none is named. */
+  /** The swarm that panel and commands are about, if none is named; the first that runs until one is chosen. */
   selected: string | null;
+  /** The node and the training of that swarm which are chosen; what menus and shortcuts act on. */
+  readonly selectedNode: string | null;
+  readonly selectedTraining: string | null;
+  select(swarm: string, what?: { node?: string; training?: string }): void;
   /** At most four times a second, never while the page is hidden. */
   readonly changed: ISignal<ISwarmModel, void>;
   /** Every new state of a swarm, at once and also in a hidden page; `before` null: it is new, `after` null: gone. */

@@ -23,6 +23,7 @@ __all__ = [
     "conclude",
     "fold",
     "follow",
+    "parse",
     "read",
 ]
 
@@ -56,7 +57,7 @@ class EventReader:
             return []
         end = block.rfind(b"\n") + 1
         self._offset += end
-        found = [event for line in block[:end].splitlines() if (event := _parse(line)) is not None]
+        found = [event for line in block[:end].splitlines() if (event := parse(line)) is not None]
         fresh = [event for event in found if event["seq"] > self._after]
         if fresh:
             self._after = int(fresh[-1]["seq"])
@@ -166,7 +167,8 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def _parse(line: bytes) -> Event | None:
+def parse(line: bytes) -> Event | None:
+    """A line of `events.jsonl`; None for one that is not whole."""
     try:
         found = json.loads(line)
     except (json.JSONDecodeError, UnicodeDecodeError):

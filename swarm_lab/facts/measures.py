@@ -6,12 +6,11 @@ in round r + 1, that of the last model in what a node says when it has finished;
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from swarm_lab.facts.views import TrainingView
+from swarm_lab.facts.views import MEASURES, TrainingView, number
 
 Name = Literal["loss", "metric", "local_loss", "local_metric"]
 _MERGED: tuple[Name, Name] = ("loss", "metric")
@@ -39,7 +38,7 @@ def measured(view: TrainingView) -> list[Measured]:
             done.round,
             node,
             *(merged[name].get((node, done.round)) for name in _MERGED),
-            *(_number((done.metrics.get(node) or {}).get(name)) for name in _LOCAL),
+            *(number((done.metrics.get(node) or {}).get(name)) for name in _LOCAL),
         )
         for done in view.rounds
         for node in done.nodes
@@ -56,21 +55,33 @@ def curves(view: TrainingView, name: Name) -> dict[str, list[tuple[float, float]
 
 def latest(view: TrainingView) -> dict[str, dict[str, float | None]]:
     """By node the last known value of each kind, the final ones where it has finished; {} for one that told none."""
-    found: dict[str, dict[str, float | None]] = {}
-    names: tuple[Name, ...] = (*_MERGED, *_LOCAL)
+    found: dict[tuple[str, str], float] = {}
+    for node, end in view.finished.items():
+        _note(found, node, end.get("metrics"), _MERGED)
+    for done in reversed(view.rounds):
+        # A training may have thousands of rounds: those that tell nothing newer are not looked at.
+        if len(found) >= len(view.measured):
+            break
+        for node, said in done.metrics.items():
+            _note(found, node, said, MEASURES)
+    nodes = dict.fromkeys(node for node, _ in found)
+    return {node: {name: found.get((node, name)) for name in MEASURES} for node in nodes}
+
+
+def _note(found: dict[tuple[str, str], float], node: str, said: Any, names: Iterable[str]) -> None:
+    """The values that are not known yet: what is newer was noted before."""
     for name in names:
-        for node, points in curves(view, name).items():
-            found.setdefault(node, dict.fromkeys(names))[name] = points[-1][1]
-    return found
+        if (node, name) not in found and (value := number((said or {}).get(name))) is not None:
+            found[node, name] = value
 
 
 def _merged(view: TrainingView, name: str) -> Iterator[tuple[str, int, float]]:
     for done in view.rounds:
         for node, said in done.metrics.items():
-            if (value := _number((said or {}).get(name))) is not None:
+            if (value := number((said or {}).get(name))) is not None:
                 yield node, done.round - 1, value
     for node, end in view.finished.items():
-        if (value := _number((end.get("metrics") or {}).get(name))) is not None:
+        if (value := number((end.get("metrics") or {}).get(name))) is not None:
             # Of a training that was resumed, it may have finished before the others.
             yield node, int(end.get("round") or view.round), value
 
@@ -78,10 +89,5 @@ def _merged(view: TrainingView, name: str) -> Iterator[tuple[str, int, float]]:
 def _local(view: TrainingView, name: str) -> Iterator[tuple[str, int, float]]:
     for done in view.rounds:
         for node, said in done.metrics.items():
-            if (value := _number((said or {}).get(name))) is not None:
+            if (value := number((said or {}).get(name))) is not None:
                 yield node, done.round, value
-
-
-def _number(value: Any) -> float | None:
-    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return value if known else None

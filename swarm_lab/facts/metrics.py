@@ -133,3 +133,13 @@ def _families(text: str, node: str) -> Iterator[Metric]:
         yield from text_string_to_metric_families(text)
     except ValueError as error:
         log.warning("metrics of %s are malformed: %s", node, error)
+
+
+def read_number(directory: Path, name: str) -> float | None:
+    """One number of a node without labels, as it was written last; None where there is none."""
+    try:
+        text = (directory / FILE).read_bytes()[:MAX_BYTES].decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    lines = (line.split() for line in text.splitlines())
+    return next((float(parts[1]) for parts in lines if len(parts) == 2 and parts[0] == name), None)

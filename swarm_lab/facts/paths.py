@@ -26,9 +26,14 @@ def swarms_root() -> Path:
 
 def check_name(name: str) -> str:
     """Return `name` if a swarm may have it, else raise `BadName`: it becomes part of DNS names."""
-    if _NAME.fullmatch(name) is None:
+    if not is_name(name):
         raise BadName(f"{name[:80]!r} cannot name a swarm")
     return name
+
+
+def is_name(name: str) -> bool:
+    """Whether a swarm may have it."""
+    return _NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

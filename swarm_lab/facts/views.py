@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from swarm_lab.facts import phases
 from swarm_lab.facts.phases import NodePhase
 
 TrainingState = Literal["queued", "running", "finished", "stopped", "failed"]
+MEASURES = ("loss", "metric", "local_loss", "local_metric")
 OVER: frozenset[str] = frozenset({"finished", "stopped", "failed"})
 
 
@@ -48,7 +50,8 @@ class TrainingView:
     """A training as its events tell it. `finished` and `failed` map a node to what it said last.
 
     `phases` has what lasted long enough to be told; `lost` nodes that others do not hear, `without` those that are not
-    in the last round of a training that is over, with the reason. `times` are of rounds that are not committed yet.
+    in the last round of a training that is over, with the reason. `measured`: which nodes have told which
+    measures at all. `times` are of rounds that are not committed yet.
     """
 
     id: str
@@ -77,6 +80,7 @@ class TrainingView:
     ended: float | None = None
     resumed: int = 0
     joined: set[str] = field(default_factory=set)
+    measured: set[tuple[str, str]] = field(default_factory=set)
     times: dict[int, RoundTimes] = field(default_factory=dict)
 
     def key(self, fact: str) -> str:
@@ -243,6 +247,8 @@ def _round(view: TrainingView, event: Mapping[str, Any]) -> None:
             times=view.times.get(int(event["round"]), RoundTimes()),
         )
     )
+    for node, said in view.rounds[-1].metrics.items():
+        _measured(view, node, said, MEASURES)
     view.times = {round_: told for round_, told in view.times.items() if round_ > view.round}
     for node in view.rounds[-1].nodes:
         view.waiting.pop(node, None)
@@ -263,9 +269,20 @@ def _round_times(view: TrainingView, event: Mapping[str, Any]) -> None:
 def _node_finished(view: TrainingView, event: Mapping[str, Any]) -> None:
     node = str(event["node"])
     view.finished[node] = dict(event)
+    _measured(view, node, event.get("metrics"), MEASURES[:2])
     view.failed.pop(node, None)
     view.waiting.pop(node, None)
     view.enters(node, "FINISHED", _time(event))
+
+
+def _measured(view: TrainingView, node: str, said: Any, names: tuple[str, ...]) -> None:
+    view.measured.update((node, name) for name in names if number((said or {}).get(name)) is not None)
+
+
+def number(value: Any) -> float | None:
+    """A measured value; None where there is none, or one that is not finite."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if known else None
 
 
 def _node_failed(view: TrainingView, event: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from swarm_lab.provision.supervisor import ProgramInfo
 _CLOCK_S = 0.5
 
 READY = frozenset({"ready", "training"})
+
+Programs = Mapping[str, ProgramInfo]
 
 
 class NodeStatus(BaseModel):
@@ -89,9 +91,20 @@ class SwarmStatus(BaseModel):
 
 def status_of(paths: SwarmPaths, facts: SwarmFacts) -> SwarmStatus:
     """Ask and merge; never waits for a node."""
-    programs = LocalNodes(paths, facts).programs()
+    return status_from(paths, facts, programs_of(paths, facts), fold(read(paths.root)).values())
+
+
+def programs_of(paths: SwarmPaths, facts: SwarmFacts) -> Programs | None:
+    """The supervisor's word on each node's process, None when it does not answer."""
+    return LocalNodes(paths, facts).programs()
+
+
+def status_from(
+    paths: SwarmPaths, facts: SwarmFacts, programs: Programs | None, views: Iterable[TrainingView]
+) -> SwarmStatus:
+    """The status from what the caller has asked the supervisor and has folded already; reads the nodes' own words."""
     nodes = [_node(paths, facts, node, programs) for node in _shown(facts)]
-    trainings = [training_status(view) for view in fold(read(paths.root)).values()]
+    trainings = [training_status(view) for view in views]
     return SwarmStatus(
         swarm=facts.name,
         state=_swarm_state(nodes, programs is not None),
@@ -141,9 +154,7 @@ def _shown(facts: SwarmFacts) -> list[NodeFacts]:
     return [node for kind in order for node in facts.of_kind(kind)]
 
 
-def _node(
-    paths: SwarmPaths, facts: SwarmFacts, node: NodeFacts, programs: Mapping[str, ProgramInfo] | None
-) -> NodeStatus:
+def _node(paths: SwarmPaths, facts: SwarmFacts, node: NodeFacts, programs: Programs | None) -> NodeStatus:
     pid = _pid(paths, node.name, programs)
     said = _word(paths.state(node.name), pid)
     state, message = _state(said, pid, None if programs is None else programs.get(node.name))
@@ -176,7 +187,7 @@ def _node(
     )
 
 
-def _pid(paths: SwarmPaths, name: str, programs: Mapping[str, ProgramInfo] | None) -> int | None:
+def _pid(paths: SwarmPaths, name: str, programs: Programs | None) -> int | None:
     info = programs.get(name) if programs is not None else None
     if info is not None and info.pid:
         return info.pid

@@ -116,7 +116,7 @@ class Driver:
             # At the last moment: what the machine has not heard of, the next `Keep` drops.
             self._vault.put(*payload)
         if isinstance(message, PlanMessage):
-            self._listener.plan(message)
+            self._listener.plan(sender, message)
         self.apply(e.Received(self._clock(), sender, message, payload[0] if payload else None))
 
     def _knows_members(self, plan: PlanMessage) -> bool:
@@ -282,7 +282,7 @@ class Driver:
     def _perform_send(self, action: e.Send) -> None:
         if action.to == self._me:
             if isinstance(action.message, PlanMessage):
-                self._listener.plan(action.message)
+                self._listener.plan(self._me, action.message)
             self._events.append(e.Received(self._clock(), self._me, action.message, action.payload_root))
         else:
             self._spawn(self._post(action.to, action.message, action.payload_root))

@@ -19,6 +19,7 @@ from swarm_lab.nodes.absences import WORTH_TELLING_S, Absences
 from swarm_lab.nodes.directory import Directory
 from swarm_lab.nodes.meter import Meter
 from swarm_lab.nodes.position import Position
+from swarm_lab.nodes.spent import Spent
 from swarm_lab.nodes.staging import TrainingRules
 from swarm_lab.rounds.events import Fail, Finish, LedgerView, Notice
 from swarm_lab.rounds.messages import NodeId, Participant, Phase, PlanMessage, Result, number
@@ -58,6 +59,8 @@ class Reporter:
         self._wait_told, self._over = "", False
         self._on_over: Callable[[Finish | Fail], None] = lambda action: None
         self._meter = Meter(training)
+        self._spent = Spent()
+        self._coordinators: dict[int, str] = {}
         self.tx: Callable[[int], str | None] = lambda round_: None
 
     def when_over(self, tell: Callable[[Finish | Fail], None]) -> None:
@@ -90,6 +93,7 @@ class Reporter:
 
     def _phase(self, phase: str, round_: int) -> None:
         self._meter.phase(phase)
+        self._spent.enters(phase, round_)
         self._position.enters(phase, round_)
         if phase == Phase.TRAINING:
             self.going_on()
@@ -108,8 +112,9 @@ class Reporter:
             case "repeated":
                 self._once(str(fields["round"]), notice.kind, node=self._node, round=fields["round"], reason=text)
 
-    def plan(self, plan: PlanMessage) -> None:
+    def plan(self, coordinator: NodeId, plan: PlanMessage) -> None:
         """A plan's reasons for those it leaves out: shown when a round of just its set is committed."""
+        self._coordinators[plan.plan.round] = self._directory.name(coordinator)
         key = plan.plan.round, frozenset(entry.participant.node for entry in plan.entries)
         self._paths[key] = "shards" if plan.owners else "coordinator"
         self._left_out[key] = {
@@ -265,6 +270,15 @@ class Reporter:
             tx=self.tx(result.round),
             path=path,
         )
+        self._tell_spent(result.round)
+
+    def _tell_spent(self, round_: int) -> None:
+        """The node's own times of a round, after the round itself."""
+        coordinator = self._coordinators.get(round_)
+        self._coordinators = {number: who for number, who in self._coordinators.items() if number > round_}
+        spent = self._spent.committed(round_)
+        if spent is not None:
+            self._append("round_times", node=self._node, round=round_, coordinator=coordinator, **spent)
 
     def _append(self, event: str, **fields: Any) -> None:
         self._events.append(event, training=self._training, **fields)

@@ -47,7 +47,7 @@ class Listener(Protocol):
         """The ledger has moved."""
         ...
 
-    def plan(self, plan: PlanMessage) -> None:
+    def plan(self, coordinator: NodeId, plan: PlanMessage) -> None:
         """A plan of a coordinator: who is left out, and why."""
         ...
 

@@ -83,7 +83,7 @@ class Listener:
     def view(self, view: LedgerView) -> None:
         pass
 
-    def plan(self, plan: object) -> None:
+    def plan(self, coordinator: str, plan: object) -> None:
         pass
 
     def finished(self, action: Finish) -> None:

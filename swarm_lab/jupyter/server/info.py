@@ -1,0 +1,56 @@
+"""A swarm as the panel shows it, made from its status, its views and what its processes use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from swarm_lab.facts.views import TrainingView
+from swarm_lab.front import detail
+from swarm_lab.front.detail import TrainingDetail, TrainingInfo
+from swarm_lab.front.status import NodeStatus, SwarmStatus
+from swarm_lab.jupyter.server.models import ActiveFault, Load, NodeInfo, SwarmInfo
+
+Info = TypeVar("Info", bound=TrainingInfo)
+Views = Mapping[str, TrainingView]
+
+
+def swarm_info(
+    status: SwarmStatus,
+    views: Views,
+    loads: Mapping[str, Load],
+    faults: Mapping[str, list[ActiveFault]],
+    seq: int,
+) -> SwarmInfo:
+    """`loads` and `faults` are by node; `status` needs no trainings."""
+    trainings = [_planned(detail.training_info(view), views) for view in views.values()]
+    nodes = [node_info(node, loads.get(node.name), faults.get(node.name, [])) for node in status.nodes]
+    return SwarmInfo(**{**dict(status), "nodes": nodes, "trainings": trainings}, seq=seq)
+
+
+def node_info(node: NodeStatus, load: Load | None, faults: list[ActiveFault]) -> NodeInfo:
+    """The end of a node's identity is among the facts that it tells of itself."""
+    expires = node.extra.get("expires", node.extra.get("authority_expires"))
+    return NodeInfo(**dict(node), load=load, expires=expires, faults=faults)
+
+
+def training_detail(swarm: str, view: TrainingView, views: Views, seq: int) -> TrainingDetail:
+    """With every round."""
+    return _planned(detail.training_detail(view, swarm=swarm, seq=seq), views)
+
+
+def _planned(info: Info, views: Views) -> Info:
+    """Nobody tells beforehand how many rounds a program makes; its last finished run on as many nodes is the guess."""
+    view = views[info.id]
+    if view.over:
+        return info
+    alike = [other.round for other in views.values() if other.state == "finished" and _alike(other, view)]
+    if not alike or alike[-1] < view.round:
+        return info
+    left = alike[-1] - view.round
+    eta = None if info.round_seconds is None else left * info.round_seconds
+    return info.model_copy(update={"rounds_planned": alike[-1], "eta_s": eta})
+
+
+def _alike(one: TrainingView, other: TrainingView) -> bool:
+    return (one.digest, one.sync, len(one.nodes)) == (other.digest, other.sync, len(other.nodes))

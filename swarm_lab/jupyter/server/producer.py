@@ -1,0 +1,253 @@
+"""The one reader for all tabs: looks at what is on disk while somebody listens, and tells every client what is new."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from pydantic_core import to_json
+
+from swarm_lab.facts.events import Event
+from swarm_lab.jupyter.server.following import Follower, Following
+from swarm_lab.jupyter.server.models import HostInfo, Operation, Snapshot, SwarmInfo
+from swarm_lab.jupyter.server.outbox import Message
+from swarm_lab.jupyter.server.swarms import Swarms, ask
+from swarm_lab.jupyter.server.watch import SwarmWatch
+
+log = logging.getLogger(__name__)
+
+FACTS_S = 0.05
+STATUS_S = 0.25
+NAMES_S = 1.0
+ASK_S = 1.0
+LOADS_S = 2.0
+GPUS_S = 5.0
+# While nobody listens: only what cullers and readers of Jupyter events must know.
+IDLE_S = 5.0
+
+T = TypeVar("T")
+
+
+class Client(Follower, Protocol):
+    """Who listens."""
+
+    def wants(self, swarm: str) -> bool:
+        """Whether it has subscribed to a swarm's facts."""
+
+    def send(self, message: Message) -> None:
+        """Take a message; never waits."""
+
+
+@dataclass(slots=True)
+class News:
+    """What one look has found."""
+
+    facts: dict[str, list[Event]] = field(default_factory=dict)
+    statuses: list[SwarmInfo] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    members: bool = False
+    host: HostInfo | None = None
+    trains: bool = False
+
+
+class Producer:
+    """Reads in `reader`, a single thread, so that what is watched needs no lock; asks supervisors in `others`."""
+
+    def __init__(
+        self,
+        boot: str,
+        swarms: Swarms,
+        reader: Executor,
+        others: Executor,
+        on_facts: Callable[[str, list[Event]], None],
+        on_training: Callable[[], None],
+    ) -> None:
+        self.boot = boot
+        self.swarms = swarms
+        self.operations: Callable[[], list[Operation]] = list
+        self.following = Following()
+        self._reader = reader
+        self._others = others
+        self._on_facts = on_facts
+        self._on_training = on_training
+        self._clients: set[Client] = set()
+        self._some = asyncio.Event()
+        self._due: dict[str, float] = {}
+        self._asking: dict[str, asyncio.Future[Any]] = {}
+        self._shown: dict[str, SwarmInfo] = {}
+        self._host: HostInfo | None = None
+        self.looks = 0
+
+    # --- for handlers ------------------------------------------------------------------------------------
+
+    async def read(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do something with the watches, in their thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader, work, *arguments)
+
+    async def aside(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do something that takes longer and does not touch the watches."""
+        return await asyncio.get_running_loop().run_in_executor(self._others, work, *arguments)
+
+    async def snapshot(self) -> Snapshot:
+        """Everything as it is now."""
+        await self._ask_all(await self.read(self.swarms.look))
+        infos = await self.read(self.swarms.fresh)
+        host = self._host or await self.read(self.swarms.host)
+        return Snapshot(boot=self.boot, time=time.time(), swarms=infos, operations=self.operations(), hosts=[host])
+
+    async def of(self, swarm: str, work: Callable[[SwarmWatch], T]) -> T:
+        """Something about one swarm as it is now; raises `NoSuchSwarm`."""
+        watch = await self.read(self.swarms.watch, swarm)
+        if not watch.asked or not self._clients:
+            await self._ask_all([watch])
+
+        def fresh() -> T:
+            watch.poll()
+            return work(watch)
+
+        return await self.read(fresh)
+
+    # --- for clients -------------------------------------------------------------------------------------
+
+    async def join(self, client: Client) -> None:
+        """A client has come: it gets a snapshot, and from then on what is new."""
+        snapshot = await self.snapshot()
+        seqs = {info.swarm: info.seq for info in snapshot.swarms}
+        client.send(message({"type": "hello", "boot": self.boot, "seqs": seqs}))
+        client.send(message({"type": "snapshot", "snapshot": snapshot}, key="snapshot"))
+        self._clients.add(client)
+        self._some.set()
+
+    def leave(self, client: Client) -> None:
+        """A client has gone."""
+        self._clients.discard(client)
+        self.following.forget(client)
+        if not self._clients:
+            self._some.clear()
+
+    def tell(self, operation: Operation) -> None:
+        """An operation has changed."""
+        self._send(message({"type": "operation", "operation": operation}, key=("operation", operation.id)))
+
+    # --- the loop ----------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Look until cancelled: often while somebody listens, seldom else."""
+        while True:
+            try:
+                await self._once()
+            except OSError as error:
+                log.warning("swarms cannot be read: %s", error)
+            if self._clients:
+                await asyncio.sleep(FACTS_S)
+            else:
+                await _within(self._some.wait(), IDLE_S)
+
+    async def _once(self) -> None:
+        self.looks += 1
+        listened = bool(self._clients)
+        news = await self.read(self._look, time.monotonic(), listened)
+        for swarm, facts in news.facts.items():
+            self._on_facts(swarm, facts)
+            self._send_facts(swarm, facts)
+        if news.trains:
+            self._on_training()
+        if not listened:
+            return
+        if self._is_due("ask", ASK_S, time.monotonic()):
+            for watch in await self.read(self.swarms.look):
+                self._ask(watch)
+        if self.swarms.gpus.there and self._is_due("gpus", GPUS_S, time.monotonic()):
+            self._others.submit(self.swarms.gpus.ask)
+        await self._tell(news)
+        for client, told in await self.read(self.following.poll):
+            client.send(message(told, stream=("log", told["swarm"])))
+
+    def _look(self, now: float, listened: bool) -> News:
+        """In the reader's thread."""
+        news = News()
+        watches = self.swarms.look() if self._is_due("names", NAMES_S, now) else self.swarms.known()
+        for watch in watches:
+            first = watch.tail.last == 0
+            found = watch.poll()
+            if found and not first:
+                news.facts[watch.name] = found
+        if not listened:
+            news.trains = self.swarms.trains
+            return news
+        if self._is_due("loads", LOADS_S, now):
+            news.host = self._host = self.swarms.sample()
+            news.trains = self.swarms.trains
+        if self._is_due("status", STATUS_S, now):
+            self._statuses(watches, news)
+        return news
+
+    def _statuses(self, watches: list[SwarmWatch], news: News) -> None:
+        before = self._shown
+        self._shown = {watch.name: watch.info() for watch in watches if watch.asked}
+        news.gone = [name for name in before if name not in self._shown]
+        news.statuses = [info for name, info in self._shown.items() if info != before.get(name)]
+        news.members = _members(before) != _members(self._shown)
+
+    async def _tell(self, news: News) -> None:
+        for name in news.gone:
+            self._send(message({"type": "gone", "swarm": name}))
+        if news.members:
+            self._send(message({"type": "snapshot", "snapshot": await self.snapshot()}, key="snapshot"))
+        else:
+            for info in news.statuses:
+                self._send(message({"type": "status", "swarm": info}, key=("status", info.swarm)))
+        if news.host is not None:
+            self._send(message({"type": "hosts", "hosts": [news.host]}, key="hosts"))
+
+    def _send_facts(self, swarm: str, facts: list[Event]) -> None:
+        clients = [client for client in self._clients if client.wants(swarm)]
+        if clients:
+            self._send(message({"type": "facts", "swarm": swarm, "facts": facts}, stream=("facts", swarm)), clients)
+
+    def _send(self, told: Message, clients: Iterable[Client] | None = None) -> None:
+        for client in self._clients if clients is None else clients:
+            client.send(told)
+
+    def _is_due(self, what: str, every_s: float, now: float) -> bool:
+        if now < self._due.get(what, 0.0):
+            return False
+        self._due[what] = now + every_s
+        return True
+
+    # --- supervisors -------------------------------------------------------------------------------------
+
+    def _ask(self, watch: SwarmWatch) -> asyncio.Future[Any]:
+        """Ask a swarm's supervisor, one question at a time: one that hangs holds up nobody."""
+        running = self._asking.get(watch.name)
+        if running is not None and not running.done():
+            return running
+        loop = asyncio.get_running_loop()
+        asked = self._asking[watch.name] = loop.run_in_executor(self._others, ask, watch)
+        return asked
+
+    async def _ask_all(self, watches: Iterable[SwarmWatch]) -> None:
+        asked = [self._ask(watch) for watch in watches]
+        if asked:
+            await asyncio.wait(asked, timeout=ASK_S)
+
+
+def message(told: dict[str, Any], *, key: Any = None, stream: tuple[str, str] | None = None) -> Message:
+    """A message as it travels; JSON has neither NaN nor infinity."""
+    return Message(to_json(told, inf_nan_mode="null").decode(), key, stream)
+
+
+def _members(shown: dict[str, SwarmInfo]) -> list[tuple[str, list[str], list[str]]]:
+    return [(name, [n.name for n in info.nodes], [t.id for t in info.trainings]) for name, info in shown.items()]
+
+
+async def _within(waiting: Awaitable[Any], limit_s: float) -> None:
+    try:
+        await asyncio.wait_for(waiting, limit_s)
+    except TimeoutError:
+        return
