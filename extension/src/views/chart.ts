@@ -12,12 +12,15 @@ import { LINES_APART, placesOf } from './places';
 import type { Selection } from './selection';
 import { type Column, WindowedTable } from './table';
 import { Colours, onTheme } from './theme';
+import { niceTicks, roundTicks, tickTexts } from './ticks';
 
 export interface IChartOptions {
   title: string;
   which: Which;
   /** Of the drawing, in pixels. */
   height?: number;
+  /** Offer the choice between a line a node and the nodes' range. */
+  modes?: boolean;
 }
 
 const DASHES: Record<string, number[]> = { '': [], '6 3': [6, 3], '2 2': [2, 2] };
@@ -57,6 +60,7 @@ export class LineChart {
   update(detail: TrainingDetail, places: Map<string, number> = placesOf(detail)): void {
     this._columns = this._curves.update(detail);
     this._places = places;
+    this._alone = detail.nodes.length === 1;
     this._lost = new Set([...Object.keys(detail.lost), ...Object.keys(detail.failed)]);
     this._draw();
   }
@@ -90,13 +94,13 @@ export class LineChart {
     this._figure.empty = empty;
     this._empty.hidden = !empty;
     this._say();
-    this._nodesButton.parentElement!.hidden = nodes.size < 2 || nodes.size > LINES_APART;
+    this._nodesButton.parentElement!.hidden = !this._options.modes || nodes.size < 2 || nodes.size > LINES_APART;
     for (const [made, on] of [[this._nodesButton, !this._ranged], [this._rangeButton, this._ranged]] as const) {
       made.setAttribute('aria-pressed', String(on));
       made.classList.toggle('is-on', on);
     }
     if (empty) {
-      setText(this._empty, this._trans.__('No round yet.'));
+      setText(this._empty, this._alone ? this._trans.__('Nothing to merge with yet.') : this._trans.__('No round yet.'));
       this._labels.replaceChildren();
       this._drop();
     } else if (this._figure.asTable) {
@@ -179,10 +183,28 @@ export class LineChart {
       padding: [8, LABELS, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
-      scales: { x: { time: false, range: (_plot, low, high) => [low, Math.max(high, low + 1)] } },
+      scales: {
+        x: { time: false, range: (_plot, low, high) => [low, Math.max(high, low + 1)] },
+        y: { range: (_plot, low, high) => ends(niceTicks(low, high)) }
+      },
       axes: [
-        { ...axis, grid: { show: false }, size: 20, gap: 4, space: 48, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000], border: { show: true, stroke: colour('axis'), width: 1 } },
-        { ...axis, grid: { stroke: colour('rule'), width: 1 }, size: 44, gap: 8, space: 30 }
+        {
+          ...axis,
+          grid: { show: false },
+          size: 20,
+          gap: 4,
+          border: { show: true, stroke: colour('axis'), width: 1 },
+          splits: (plot, _axis, low, high) => roundTicks(low, high, plot.bbox.width / devicePixelRatio, 48),
+          values: (_plot, splits) => splits.map((at, place) => (place ? String(at) : this._trans.__('round %1', at)))
+        },
+        {
+          ...axis,
+          grid: { stroke: colour('rule'), width: 1 },
+          size: 44,
+          gap: 8,
+          splits: (_plot, _axis, low, high) => niceTicks(low, high),
+          values: (_plot, splits) => tickTexts(splits)
+        }
       ],
       bands: this._band ? [{ series: [1, 2], fill: colour('band') }] : [],
       series: [
@@ -308,10 +330,15 @@ export class LineChart {
   private _nodesButton: HTMLButtonElement;
   private _rangeButton: HTMLButtonElement;
   private _ranged = false;
+  private _alone = false;
   private _colours: Colours;
   private _uplot: uPlot | null = null;
   private _key_ = '';
   private _ends: (() => void)[];
+}
+
+function ends(ticks: number[]): [number, number] {
+  return [ticks[0], ticks[ticks.length - 1]];
 }
 
 /** Only points that no line joins to another are drawn as points. */

@@ -14,6 +14,7 @@ export class TrainingHead {
 
   constructor(className: string, trans: Trans) {
     this._trans = trans;
+    this._bar.setAttribute('aria-label', trans.__('Round'));
     this._bar.append(this._fill);
     this.node = el('div', className, {}, this._state, this._title, this._about, el('span', 'swl-grow'));
     this.node.append(this._round, this._bar, this._time, this.tools);
@@ -60,7 +61,7 @@ export class TrainingHead {
   private _about = el('span', 'swl-2 swl-cut');
   private _round = el('b', 'swl-num');
   private _fill = el('i');
-  private _bar = el('span', 'swl-Bar swl-Bar-round', { role: 'progressbar', 'aria-label': 'Round', 'aria-valuemin': 0 });
+  private _bar = el('span', 'swl-Bar swl-Bar-round', { role: 'progressbar', 'aria-valuemin': 0 });
   private _time = el('span', 'swl-2 swl-num');
 }
 

@@ -35,6 +35,9 @@ const BAR = 16;
 
 /** The numbers of the rounds over their columns, and how long they took. */
 export function drawHead(target: SVGSVGElement, shown: ILanes, trans: Trans): void {
+  if (!isNew(target, keyOf(shown))) {
+    return;
+  }
   const parts = columns(shown).flatMap(({ round, x, width }) => {
     const done = roundOf(shown.detail.rounds, round);
     const took = done ? (done.seconds === null ? '' : duration(done.seconds)) : trans.__('live');
@@ -48,39 +51,81 @@ export function drawHead(target: SVGSVGElement, shown: ILanes, trans: Trans): vo
   fill(target, shown.width, HEAD, parts);
 }
 
-/** The lanes between two heights: those that are not seen are not drawn. */
+/** The lanes between two heights: those that are not seen are not drawn, and what has not changed is left alone. */
 export function drawLanes(target: SVGSVGElement, shown: ILanes, trans: Trans, top: number, bottom: number): void {
   const { lanes, laneHeight, width } = shown;
   const height = lanes.length * laneHeight + 1;
   const first = Math.max(0, Math.floor(top / laneHeight));
   const last = Math.min(lanes.length, Math.ceil(bottom / laneHeight));
-  const parts: (SVGElement | null)[] = [];
-  for (const { round, x, width: wide } of columns(shown)) {
-    parts.push(round === shown.selected ? selection(x, wide, height) : null);
+  const rows = lanes.slice(first, last).map((lane, at) => ({ lane, y: (first + at) * laneHeight }));
+  const told = columns(shown).map(({ round }) => Object.keys(roundOf(shown.detail.rounds, round)?.times ?? {}).length);
+  const names = rows.map(({ lane }) => lane.name).join();
+  if (isNew(target, [keyOf(shown), shown.node, first, names, told.join()].join(' '))) {
+    const parts = [...grid(shown, rows, height), ...committed(shown, rows, height, trans)];
+    fill(target, width, height, [...parts, svg('g', { class: 'live' })]);
   }
-  for (let row = first; row < last; row++) {
-    const lane = lanes[row];
-    const y = row * laneHeight;
-    if (lane.nodes.includes(shown.node ?? '') && lane.place !== null) {
-      parts.push(svg('rect', { class: 'lane-sel', x: 0, y, width, height: laneHeight }));
-    }
-    parts.push(svg('line', { class: 'grid', x1: 0, x2: width, y1: y + 0.5, y2: y + 0.5 }), ...name(lane, y, laneHeight, shown.left));
-  }
-  for (const { round, x, width: wide } of columns(shown)) {
-    parts.push(svg('line', { class: 'bound', x1: x, x2: x, y1: 0, y2: height }));
-    const done = roundOf(shown.detail.rounds, round);
+  const live = columns(shown).find(({ round }) => round === shown.live);
+  const now = target.lastElementChild!;
+  now.replaceChildren(
+    ...(live ? rows.flatMap(({ lane, y }) => under(lane, shown, barAt(live, y, laneHeight))) : []).filter(part => part !== null)
+  );
+}
+
+interface IRow {
+  lane: ILane;
+  y: number;
+}
+
+interface IColumn {
+  round: number;
+  x: number;
+  width: number;
+}
+
+/** Lines, names, and what is selected. */
+function grid(shown: ILanes, rows: IRow[], height: number): (SVGElement | null)[] {
+  const { laneHeight, width } = shown;
+  const columns_ = columns(shown).map(({ round, x, width: wide }) => (round === shown.selected ? selection(x, wide, height) : null));
+  const lines = rows.flatMap(({ lane, y }) => [
+    lane.place !== null && lane.name === shown.node ? svg('rect', { class: 'lane-sel', x: 0, y, width, height: laneHeight }) : null,
+    svg('line', { class: 'grid', x1: 0, x2: width, y1: y + 0.5, y2: y + 0.5 }),
+    ...name(lane, y, laneHeight, shown.left)
+  ]);
+  return [...columns_, ...lines, svg('line', { class: 'axis', x1: 0, x2: width, y1: height - 0.5, y2: height - 0.5 })];
+}
+
+function committed(shown: ILanes, rows: IRow[], height: number, trans: Trans): (SVGElement | null)[] {
+  return columns(shown).flatMap(column => {
+    const done = roundOf(shown.detail.rounds, column.round);
+    const bound = svg('line', { class: 'bound', x1: column.x, x2: column.x, y1: 0, y2: height });
     const longest = done ? longestOf(done) : 0;
-    for (let row = first; row < last; row++) {
-      const box = { x: x + 4.5, y: row * laneHeight + (laneHeight - BAR) / 2, width: wide - 9 };
-      parts.push(...(done ? past(lanes[row], done, box, longest, trans) : under(lanes[row], shown, box)));
-    }
-  }
-  parts.push(svg('line', { class: 'axis', x1: 0, x2: width, y1: height - 0.5, y2: height - 0.5 }));
-  fill(target, width, height, parts);
+    const bars = done ? rows.flatMap(({ lane, y }) => past(lane, done, barAt(column, y, shown.laneHeight), longest, trans)) : [];
+    return [bound, ...bars];
+  });
+}
+
+function barAt(column: IColumn, y: number, laneHeight: number): IBox {
+  return { x: column.x + 4.5, y: y + (laneHeight - BAR) / 2, width: column.width - 9 };
+}
+
+/** What committed rounds in sight depend on. */
+function keyOf(shown: ILanes): string {
+  const { detail, from, to, live, selected, width, left, laneHeight } = shown;
+  return [detail.id, detail.rounds.length, from, to, live, selected, width, left, laneHeight].join(' ');
+}
+
+/** Whether a drawing differs from the one that is there. */
+function isNew(target: SVGSVGElement, key: string): boolean {
+  const differs = target.dataset.key !== key;
+  target.dataset.key = key;
+  return differs;
 }
 
 /** Digest and transaction of each round. */
 export function drawLedger(target: SVGSVGElement, shown: ILanes, trans: Trans): void {
+  if (!isNew(target, keyOf(shown))) {
+    return;
+  }
   const height = 44;
   const parts: (SVGElement | null)[] = [
     svg('text', { x: 0, y: 16 }, trans.__('Digest')),
@@ -112,7 +157,7 @@ interface IBox {
   width: number;
 }
 
-function columns(shown: ILanes): { round: number; x: number; width: number }[] {
+function columns(shown: ILanes): IColumn[] {
   const count = shown.to - shown.from + 1;
   const width = (shown.width - shown.left - 12) / count;
   return Array.from({ length: count }, (_, at) => ({ round: shown.from + at, x: shown.left + at * width, width }));

@@ -38,6 +38,7 @@ const RING = 40;
 const SERVICES = 44;
 const NETWORK = 124;
 const PITCH = 20;
+const WIDEST = 184;
 
 export function shapeOf(learning: number): Shape {
   return learning <= PLAIN ? 'plain' : learning <= RING ? 'ring' : 'dense';
@@ -95,7 +96,8 @@ function row(layout: ILayout, nodes: INodePlace[], y: number, columns: string[] 
   const wide = layout.width / groups.length;
   groups.forEach((group, column) =>
     group.forEach((node, at) => {
-      const x = column * wide + (wide * (at + 0.5)) / group.length;
+      const pitch = Math.min(WIDEST, wide / group.length);
+      const x = (column + 0.5) * wide + pitch * (at - (group.length - 1) / 2);
       layout.at.set(node.name, { x, y: y + (columns ? 20 : 0) });
     })
   );
@@ -132,7 +134,7 @@ function ring(layout: ILayout, nodes: INodePlace[]): void {
 function dense(layout: ILayout, nodes: INodePlace[], open: ReadonlySet<string>): void {
   layout.radius = 7;
   const hosts = [...new Set(nodes.map(node => node.host))];
-  let y = NETWORK + 44;
+  let y = NETWORK + 40;
   const shown = hosts.filter(host => hosts.length === 1 || open.has(host));
   for (const host of shown) {
     const inside = nodes.filter(node => node.host === host);

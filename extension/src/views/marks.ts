@@ -150,6 +150,15 @@ function labels(mark: IMark, { x, y }: IPoint, radius: number, layout: ILayout, 
   if (layout.shape === 'ring' && mark.kind === 'sl') {
     return [text(mark.name, below - 2, 'ink')];
   }
+  if (mark.kind === 'sentinel' || mark.kind === 'sn') {
+    // Beside it: below run the lines of those that are registered.
+    const left = x < layout.width / 2 - 1;
+    const side = { x: x + (left ? -24 : 24), 'text-anchor': left ? 'end' : 'start' };
+    return [
+      svg('text', { class: 'ink b', ...side, y: y - 2 }, mark.name),
+      svg('text', { class: 'sub', ...side, y: y + 11 }, mark.word.toLowerCase())
+    ];
+  }
   const parts = [text(mark.name, below, 'ink b'), text(mark.word.toLowerCase(), below + 13, 'sub')];
   if (mark.coordinator) {
     const top = y - radius - 26;

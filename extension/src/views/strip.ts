@@ -3,6 +3,7 @@ import type { Round } from '../api';
 import type { Trans } from '../words';
 import { setAttributes, svg } from './dom';
 import type { Selection } from './selection';
+import { roundTicks } from './ticks';
 
 const TOP = 10;
 const CELL = 12;
@@ -44,6 +45,16 @@ export class Strip {
   update(shown: IStrip): void {
     this._shown = shown;
     const { rounds, total, live, left, width } = shown;
+    const key = [rounds.length, rounds.at(-1)?.digest, total, live, left, width].join(' ');
+    if (key !== this._drawn) {
+      this._drawn = key;
+      this._bars();
+    }
+    this._frame();
+  }
+
+  private _bars(): void {
+    const { rounds, total, live, left, width } = this._shown;
     setAttributes(this.node, { width, viewBox: `0 0 ${width} ${HEIGHT}` });
     this._title.textContent = this._trans._n('%1 round', 'All %1 rounds', total);
     const size = this._size;
@@ -70,7 +81,10 @@ export class Strip {
     this._bad.setAttribute('d', paths.bad);
     this._now.setAttribute('d', paths.now);
     this._todo.setAttribute('d', paths.todo);
-    this._frame();
+    const marks = roundTicks(1, total, size * (total - 1), 56);
+    this._ticks.replaceChildren(
+      ...marks.map(mark => svg('text', { x: left + (mark - 0.5) * size, y: 47, 'text-anchor': 'middle' }, String(mark)))
+    );
   }
 
   focus(): void {
@@ -87,7 +101,7 @@ export class Strip {
 
   /** Brush, thumb, numbers, and what the slider says. */
   private _frame(): void {
-    const { left, from, to, total, width } = this._shown;
+    const { left, from, to, width } = this._shown;
     const size = this._size;
     const x = (round: number): number => left + (round - 0.5) * size;
     const round = this._selection.round ?? this._last;
@@ -100,16 +114,6 @@ export class Strip {
       'aria-valuenow': round,
       'aria-valuetext': this.say(round)
     });
-    const every = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000].find(count => count * size >= 56) ?? total;
-    const marks = [1];
-    for (let mark = every; mark <= total; mark += every) {
-      if (mark > 1 && (mark - 1) * size >= 24) {
-        marks.push(mark);
-      }
-    }
-    this._ticks.replaceChildren(
-      ...marks.map(mark => svg('text', { x: x(mark), y: 47, 'text-anchor': 'middle' }, String(mark)))
-    );
   }
 
   /** "Round 16, committed, 3 of 4 nodes, sl-3 dropped". */
@@ -169,6 +173,7 @@ export class Strip {
   private _selection: Selection;
   private _trans: Trans;
   private _shown: IStrip = { rounds: [], total: 0, live: null, from: 1, to: 1, left: 0, width: 0 };
+  private _drawn = '';
   private _title = svg('text', { class: 'ink', x: 0, y: 20 });
   private _done = svg('path', { class: 'done' });
   private _bad = svg('path', { class: 'bad' });

@@ -31,7 +31,6 @@ export class WindowedTable {
     const role = choose ? 'grid' : null;
     this._table = el('table', 'swl-Table', { 'aria-label': label, role }, this._head, this._body);
     this.node = el('div', 'swl-Scroll', { tabindex: choose ? null : 0, role: 'group', 'aria-label': label }, this._table);
-    this.node.style.maxHeight = `${HEAD + most * ROW + 1}px`;
     this._most = most;
     this.node.addEventListener('scroll', () => this._draw());
     if (choose) {
@@ -57,6 +56,8 @@ export class WindowedTable {
     }
     this._rows = rows;
     this._table.setAttribute('aria-rowcount', String(rows.count + 1));
+    // Half a row more says that there are more.
+    this.node.style.maxHeight = `${HEAD + (rows.count > this._most ? this._most + 0.5 : this._most) * ROW + 1}px`;
     this._draw();
   }
 

@@ -42,7 +42,10 @@ export class Timeline {
     this._figure.tools.append(this._dropped, this._before, this._next, this._toLive);
     this._scroll.append(this._lanes);
     this._foot = new RoundFoot(trans);
-    this._figure.body.append(this._empty, this._strip.node, this._head, this._scroll, this._ledger);
+    this._figure.body.append(this._empty, this._strip.node, this._head, this._scroll);
+    if (!this._compact) {
+      this._figure.body.append(this._ledger);
+    }
     this.node = el('div', 'swl-Timeline', {}, this._figure.node, legend(trans), this._foot.node);
     this._scroll.addEventListener('scroll', () => this._drawLanes());
     this._scroll.addEventListener('click', event => this._click(event));
@@ -75,11 +78,17 @@ export class Timeline {
     if (!detail) {
       return;
     }
-    const none = this._total === 0;
+    const alone = detail.nodes.length === 1 && detail.round === 0;
+    const none = alone || this._total === 0;
     this._figure.empty = none;
     this._empty.hidden = !none;
+    for (const part of [this._strip.node, this._head, this._scroll, this._ledger]) {
+      part.toggleAttribute('hidden', none);
+    }
     this.node.classList.toggle('is-empty', none);
-    this._empty.textContent = this._trans.__('No round yet.');
+    this._empty.textContent = alone
+      ? this._trans.__('%1 trains alone: there is nobody to merge with.', detail.nodes[0])
+      : this._trans.__('No round yet.');
     this._say();
     if (none) {
       return;

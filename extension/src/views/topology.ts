@@ -75,6 +75,9 @@ export class Topology {
     const { nodes } = this._shown.swarm;
     const layout = layoutOf(nodes, widthOf(this._figure.body, 456), this._open);
     this._layout = layout;
+    if (!this._differs(layout)) {
+      return;
+    }
     const focused = (document.activeElement as Element | null)?.getAttribute('data-node');
     const inside = this._svg.contains(document.activeElement);
     setAttributes(this._svg, { width: layout.width, height: layout.height, viewBox: `0 0 ${layout.width} ${layout.height}` });
@@ -84,6 +87,19 @@ export class Topology {
       this._focus(focused);
     }
     this._legend.replaceChildren(...edgeSamples(this._kinds, this._trans));
+  }
+
+  /** Whether anything is to be drawn otherwise than it is. */
+  private _differs(layout: ILayout): boolean {
+    const { swarm, training } = this._shown!;
+    const round = this._round ?? training?.rounds.at(-1);
+    const { node, round: chosen } = this._selection;
+    const nodes = swarm.nodes.map(one => `${one.name}@${one.host} ${this._lookOf(one).word}`);
+    const parts = [layout.width, layout.height, node, chosen, training?.id, training && isOver(training), this._flows, round?.coordinator];
+    const key = [...parts, round?.path, round?.nodes.join(), [...this._open].join(), ...nodes].join('\n');
+    const differs = key !== this._drawn;
+    this._drawn = key;
+    return differs;
   }
 
   private _boxes(layout: ILayout): SVGElement[] {
@@ -274,6 +290,7 @@ export class Topology {
   private _layout: ILayout | null = null;
   private _open = new Set<string>();
   private _stop = '';
+  private _drawn = '';
   private _kinds = new Set<string>();
   private _figure: Figure;
   private _table: WindowedTable;
