@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from swarm_lab.errors import NoSuchNode, NoSuchTraining, SwarmLabError, SwarmUnreadable
+from swarm_lab.experiments import faults
 from swarm_lab.facts.events import Event
 from swarm_lab.facts.paths import SwarmPaths
 from swarm_lab.facts.process import ProcessRecord, read_record
@@ -110,8 +111,9 @@ class SwarmWatch:
         return any(record.alive for path in names if (record := read_record(path)) is not None)
 
     def _make(self) -> SwarmInfo:
-        status = status_from(self.paths, self.facts(), self.programs, ())
-        return swarm_info(status, self.views, self.loads, {}, self.tail.last)
+        hurt = faults.hurt_nodes(self.paths)
+        status = status_from(self.paths, self.facts(), self.programs, (), hurt)
+        return swarm_info(status, self.views, self.loads, hurt, self.tail.last)
 
     def _unreadable(self, error: Exception) -> SwarmInfo:
         known = error if isinstance(error, SwarmLabError) else SwarmUnreadable(f"{self.paths.root}: {error}")
@@ -129,7 +131,9 @@ class SwarmWatch:
     def _traces(self) -> object:
         """What changes when anything does that `info` is made of: times of files, the supervisor's word, loads."""
         names = [] if self._made is None else [node.name for node in self._made.nodes]
-        stamps = [_stamp(path) for path in (self.paths.swarm, *map(self.paths.state, names))]
+        stamps = [
+            _stamp(path) for path in (self.paths.swarm, self.paths.root / "faults", *map(self.paths.state, names))
+        ]
         supervised = self.programs and [(name, p.state, p.pid) for name, p in self.programs.items()]
         return self.tail.last, self._rewound, stamps, supervised, id(self.loads)
 
