@@ -34,6 +34,7 @@ class SwarmWatch:
         self.programs: Programs | None = None
         self.asked = False
         self.loads: Mapping[str, Load] = {}
+        self._untold: list[Event] = []
         self._rewound = 0
         self._made: SwarmInfo | None = None
         self._made_of: object = None
@@ -55,13 +56,20 @@ class SwarmWatch:
                 raise
             raise SwarmUnreadable(f"{self.paths.swarm} is missing") from error
 
-    def poll(self) -> list[Event]:
-        """The facts that are new; the views have them then."""
+    def poll(self) -> None:
+        """Read the facts that are new into the views; `take` gives them to whoever tells them."""
+        first = self.tail.last == 0
         found = self.tail.poll()
         if self.tail.rewound != self._rewound:
             self._rewound, self.views = self.tail.rewound, {}
         for event in found:
             apply(self.views, event)
+        if not first:
+            self._untold += found
+
+    def take(self) -> list[Event]:
+        """The facts that were read since the last call; not those that were there when this swarm was found."""
+        found, self._untold = self._untold, []
         return found
 
     def info(self) -> SwarmInfo:
