@@ -58,9 +58,12 @@ export const ICONS = {
   copy: '<rect x="5.5" y="5.5" width="8" height="8.5" rx="1"/><path d="M10.5 3.2V2h-8v8.5h1.6"/>',
   download: '<path d="M8 2v8m-3-3 3 3 3-3M2.8 13.5h10.4"/>',
   follow: '<path d="M8 2v8.5m-3.5-3.4L8 10.6l3.5-3.5M3 14h10"/>',
+  left: '<path d="m10 4-4 4 4 4"/>',
   right: '<path d="m6 4 4 4-4 4"/>',
+  fast: '<path class="f" d="M2.5 3.5 8 8l-5.5 4.5zM8 3.5 13.5 8 8 12.5z"/>',
   down: '<path d="m4 6 4 4 4-4"/>',
   up: '<path d="m4 10 4-4 4 4"/>',
+  list: '<path d="M5.5 4h8m-8 4h8m-8 4h8M2.6 4h.1m-.1 4h.1m-.1 4h.1"/>',
   filter: '<path d="M2 4h12M4.5 8h7M6.5 12h3"/>',
   clock: '<circle cx="8" cy="8" r="6.2"/><path d="M8 4.4V8l2.4 1.6"/>',
   link:

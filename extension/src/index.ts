@@ -6,6 +6,7 @@ import { notices } from './plugins/notices';
 import { panel } from './plugins/panel';
 import { running } from './plugins/running';
 import { status } from './plugins/status';
+import { tabs } from './plugins/tabs';
 
 export { ISwarmModel } from './tokens';
-export default [model, panel, commands, running, status, notices, form];
+export default [model, panel, commands, running, status, notices, form, tabs];
