@@ -61,7 +61,7 @@ class SwarmWatch:
         first = self.tail.last == 0
         found = self.tail.poll()
         if self.tail.rewound != self._rewound:
-            self._rewound, self.views = self.tail.rewound, {}
+            self._rewound, self.views, self._untold, first = self.tail.rewound, {}, [], True
         for event in found:
             apply(self.views, event)
         if not first:
