@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,10 +100,17 @@ def programs_of(paths: SwarmPaths, facts: SwarmFacts) -> Programs | None:
 
 
 def status_from(
-    paths: SwarmPaths, facts: SwarmFacts, programs: Programs | None, views: Iterable[TrainingView]
+    paths: SwarmPaths,
+    facts: SwarmFacts,
+    programs: Programs | None,
+    views: Iterable[TrainingView],
+    held: Collection[str] = (),
 ) -> SwarmStatus:
-    """The status from what the caller has asked the supervisor and has folded already; reads the nodes' own words."""
-    nodes = [_node(paths, facts, node, programs) for node in _shown(facts)]
+    """The status from what the caller has asked the supervisor and has folded already; reads the nodes' own words.
+
+    Nodes in `held` are stopped and let go on purpose: that they stand still now and then is no word about them.
+    """
+    nodes = [_node(paths, facts, node, programs, node.name in held) for node in _shown(facts)]
     trainings = [training_status(view) for view in views]
     return SwarmStatus(
         swarm=facts.name,
@@ -154,11 +161,11 @@ def _shown(facts: SwarmFacts) -> list[NodeFacts]:
     return [node for kind in order for node in facts.of_kind(kind)]
 
 
-def _node(paths: SwarmPaths, facts: SwarmFacts, node: NodeFacts, programs: Programs | None) -> NodeStatus:
+def _node(paths: SwarmPaths, facts: SwarmFacts, node: NodeFacts, programs: Programs | None, held: bool) -> NodeStatus:
     pid = _pid(paths, node.name, programs)
     said = _word(paths.state(node.name), pid)
     state, message = _state(said, pid, None if programs is None else programs.get(node.name))
-    if pid is not None and _frozen(pid):
+    if pid is not None and not held and _frozen(pid):
         state, message = "degraded", f"frozen: process {pid} is stopped; `kill -CONT {pid}` lets it go on"
     role = ROLES.get(node.kind)
     extra = dict(said.extra) if said is not None else {}

@@ -201,6 +201,7 @@ class Reporter:
     def progress(self, batches: int, loss: float | None) -> None:
         """How far the program is; told at most twice a second, and when it has moved."""
         self._meter.batches(batches)
+        self._spent.begins(self._rounds + 1)
         now = time.monotonic()
         if batches == self._batches or now < self._progress_due:
             return

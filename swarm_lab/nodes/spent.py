@@ -27,6 +27,11 @@ class Spent:
         self._rounds: dict[int, dict[str, float]] = {}
         self._told = -TELL_S
 
+    def begins(self, round_: int) -> None:
+        """The program has trained a batch: in its first round no phase says so."""
+        if self._now is None:
+            self.enters(Phase.TRAINING, round_)
+
     def enters(self, phase: str, round_: int) -> None:
         """The node has come to a phase of a round."""
         self._settle()

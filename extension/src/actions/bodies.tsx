@@ -1,4 +1,5 @@
 /** What stands in the dialogs: a failure, the doctor's report, a scenario. */
+import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import React from 'react';
@@ -55,4 +56,12 @@ export function textBody(text: string, note: string): ReactWidget {
       </pre>
     </div>
   );
+}
+
+export async function showReport(report: Report, trans: TranslationBundle): Promise<void> {
+  await showDialog({
+    title: report.ok ? trans.__('%1 is well', report.swarm) : trans.__('%1 needs a look', report.swarm),
+    body: reportBody(report, trans),
+    buttons: [Dialog.okButton({ label: trans.__('Close') })]
+  });
 }

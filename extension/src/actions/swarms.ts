@@ -3,7 +3,7 @@ import { Clipboard, Dialog, InputDialog, showDialog } from '@jupyterlab/apputils
 import type { Operation, Report, Scenario, SwarmInfo } from '../api';
 import { running } from '../states';
 import { pathOf } from '../transport';
-import { reportBody, textBody } from './bodies';
+import { showReport, textBody } from './bodies';
 import type { Work } from './work';
 
 /** As many learning nodes as the front door adds in one call. */
@@ -100,12 +100,7 @@ export async function runDoctor({ run, trans }: Bound, swarm: string): Promise<v
   const call = { method: 'POST', path: pathOf('swarms', swarm, 'doctor') };
   const operation = await run(trans.__('Examining %1', swarm), trans.__('%1 is examined', swarm), call);
   if (operation !== null) {
-    const report = operation.answer as Report;
-    await showDialog({
-      title: report.ok ? trans.__('%1 is well', swarm) : trans.__('%1 needs a look', swarm),
-      body: reportBody(report, trans),
-      buttons: [Dialog.okButton({ label: trans.__('Close') })]
-    });
+    await showReport(operation.answer as Report, trans);
   }
 }
 

@@ -1,10 +1,10 @@
 /** Something that the server works on for a while, as a notification that says how far it is and how it ended. */
 import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { Operation } from '../api';
+import type { Operation, Report } from '../api';
 import { asFailure, type SwarmFailure } from '../failure';
 import type { ISwarmModel } from '../tokens';
-import { failureBody } from './bodies';
+import { failureBody, showReport } from './bodies';
 
 const SHOWN_MS = 4000;
 /** JupyterLab's toasts cut what is longer. */
@@ -58,8 +58,12 @@ export class Work {
   /** The button of a failure: a call of its own. */
   async act(failure: SwarmFailure): Promise<void> {
     const { action } = failure;
-    if (action !== null) {
-      await this.run(action.label, this.trans.__('%1: done', action.label), action);
+    if (action === null) {
+      return;
+    }
+    const operation = await this.run(action.label, this.trans.__('%1: done', action.label), action);
+    if (operation?.verb === 'doctor') {
+      await showReport(operation.answer as Report, this.trans);
     }
   }
 

@@ -17,9 +17,10 @@ import { inContext, Section } from './section';
 import { Swarms } from './swarms';
 import { Trainings } from './trainings';
 
-const ROW = 28;
-/** Of the height, before anybody has dragged a border: nodes, trainings, hosts. */
-const SHARES = [5, 4, 2];
+/** Of the room that they share, at most so much; swarms, nodes, trainings, hosts. */
+const MOST = [0.25, 0.6, 0.5, 0.25];
+const ROW_PX = 24;
+const TITLE_PX = 25;
 
 export class SwarmPanel extends SidePanel implements IMovableSectionSource {
   constructor(
@@ -98,6 +99,7 @@ export class SwarmPanel extends SidePanel implements IMovableSectionSource {
     for (const section of sections) {
       this.addWidget(section);
     }
+    this.accordionPanel.titleSpace = TITLE_PX;
     this.accordionPanel.handleMoved.connect(() => (this._dragged = true));
   }
 
@@ -121,20 +123,19 @@ export class SwarmPanel extends SidePanel implements IMovableSectionSource {
     this._balance();
   }
 
+  /** Each section as high as what is in it, as far as there is room; by hand from the first dragged border on. */
   private _balance(): void {
     const panel = this.accordionPanel;
     const height = panel.node.clientHeight;
-    const count = this._context.model.swarms.length;
-    const all = panel.widgets.length === this._sections.size;
-    const key = `${count} ${height}`;
-    if (this._dragged || !all || height < 200 || key === this._balanced || panel.widgets.some(one => one.isHidden)) {
+    const wanted = panel.widgets.map(one => (one.node.firstElementChild?.firstElementChild?.scrollHeight ?? 0) + 8);
+    // Only when rows have come or gone: what is under the pointer stays there.
+    const key = [height, ...wanted.map(want => Math.round(want / ROW_PX))].join(' ');
+    const moved = panel.widgets.length !== this._sections.size || panel.widgets.some(one => one.isHidden);
+    if (this._dragged || moved || height < 200 || key === this._balanced) {
       return;
     }
     this._balanced = key;
-    const rest = height - panel.titleSpace * panel.widgets.length;
-    const swarms = Math.min(rest / 3, count * ROW + 4);
-    const sum = SHARES.reduce((total, share) => total + share, 0);
-    panel.setRelativeSizes([swarms, ...SHARES.map(share => ((rest - swarms) * share) / sum)]);
+    panel.setRelativeSizes(shared(wanted, height - panel.titleSpace * wanted.length));
   }
 
   private readonly _sections = new Map<string, Section>();
@@ -142,4 +143,15 @@ export class SwarmPanel extends SidePanel implements IMovableSectionSource {
   private readonly _announcer: Announcer;
   private _dragged = false;
   private _balanced = '';
+}
+
+/** What each wants, up to its most; the rest is the last one's, or what lacks is taken from all alike. */
+function shared(wanted: number[], room: number): number[] {
+  const sizes = wanted.map((want, index) => Math.min(want, room * MOST[index]));
+  const sum = sizes.reduce((total, size) => total + size, 0);
+  if (sum <= room) {
+    sizes[sizes.length - 1] += room - sum;
+    return sizes;
+  }
+  return sizes.map(size => (size * room) / sum);
 }

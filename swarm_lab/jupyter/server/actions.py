@@ -13,11 +13,12 @@ from pydantic import BaseModel
 from tornado.web import authenticated
 
 from swarm_lab.errors import BadSpec, NoSuchNode, NoSuchSwarm
+from swarm_lab.experiments import faults, scenario
 from swarm_lab.facts.paths import check_name
 from swarm_lab.front import options as o
 from swarm_lab.jupyter.server.base import RESOURCE, SwarmHandler
 from swarm_lab.jupyter.server.details import node_detail
-from swarm_lab.jupyter.server.models import AddBody, DemoBody, TrainBody, UpBody, YamlBody
+from swarm_lab.jupyter.server.models import AddBody, DemoBody, FaultBody, TrainBody, UpBody, YamlBody
 from swarm_lab.jupyter.server.operations import Out, Run, Target
 from swarm_lab.jupyter.server.speccheck import check_spec
 from swarm_lab.jupyter.server.watch import SwarmWatch
@@ -89,9 +90,10 @@ class OneSwarmHandler(ActionHandler):
     async def delete(self, swarm: str) -> None:
         """Take it down; with `purge` nothing of it stays."""
         purge = self.get_query_argument("purge", "false") == "true"
-        await self.must_be(swarm)
+        watch = await self.must_be(swarm)
 
         def down(out: Out) -> dict[str, Any]:
+            faults.resume_all(watch.paths)
             status = Swarm.attach(swarm).down(purge=purge, say=out.say)
             return {**status.model_dump(mode="json"), "purged": purge}
 
@@ -136,6 +138,21 @@ class RestartHandler(ActionHandler):
         """Stop it and start it again."""
         await self.must_be(swarm, node)
         self.begin(Target("restart", swarm, node), self.run_verb("restart", o.RestartOptions, node=node, name=swarm))
+
+
+class FaultsHandler(ActionHandler):
+    """Hurting a node on purpose."""
+
+    @authenticated
+    @authorized("execute", resource=RESOURCE)
+    async def post(self, swarm: str, node: str) -> None:
+        """Pause, slow or kill it, or end that; it is noted in the swarm's scenario."""
+        watch = await self.must_be(swarm, node)
+        body = self.read_body(FaultBody)
+        self.begin(
+            Target("fault", swarm, node),
+            lambda _out: scenario.do(watch.paths, node, body.kind, seconds=body.seconds, delay_ms=body.delay_ms),
+        )
 
 
 class TrainingsHandler(ActionHandler):

@@ -60,7 +60,9 @@ class SwarmLabApp(ExtensionApp):
         return self.serverapp.event_logger
 
     def _trains(self) -> None:
-        self.settings[ACTIVITY] = datetime.now(UTC)
+        assert self.serverapp is not None
+        # Not `self.settings`, of which the server has made a copy.
+        self.serverapp.web_app.settings[ACTIVITY] = datetime.now(UTC)
 
     def _facts(self, swarm: str, facts: list[Event]) -> None:
         for fact in facts:

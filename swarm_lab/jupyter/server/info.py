@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from swarm_lab.experiments.faults import Fault
 from swarm_lab.facts.views import TrainingView
 from swarm_lab.front import detail
 from swarm_lab.front.detail import TrainingDetail, TrainingInfo
@@ -19,19 +21,26 @@ def swarm_info(
     status: SwarmStatus,
     views: Views,
     loads: Mapping[str, Load],
-    faults: Mapping[str, list[ActiveFault]],
+    hurt: Mapping[str, Fault],
     seq: int,
 ) -> SwarmInfo:
-    """`loads` and `faults` are by node; `status` needs no trainings."""
+    """`loads` and `hurt` are by node; `status` needs no trainings."""
     trainings = [_planned(detail.training_info(view), views) for view in views.values()]
-    nodes = [node_info(node, loads.get(node.name), faults.get(node.name, [])) for node in status.nodes]
+    nodes = [node_info(node, loads.get(node.name), hurt.get(node.name)) for node in status.nodes]
     return SwarmInfo(**{**dict(status), "nodes": nodes, "trainings": trainings}, seq=seq)
 
 
-def node_info(node: NodeStatus, load: Load | None, faults: list[ActiveFault]) -> NodeInfo:
-    """The end of a node's identity is among the facts that it tells of itself."""
+def node_info(node: NodeStatus, load: Load | None, fault: Fault | None) -> NodeInfo:
+    """The end of a node's identity is among the facts that it tells of itself; a fault is what its state comes from."""
     expires = node.extra.get("expires", node.extra.get("authority_expires"))
-    return NodeInfo(**dict(node), load=load, expires=expires, faults=faults)
+    said: dict[str, Any] = dict(node)
+    if fault is None:
+        return NodeInfo(**said, load=load, expires=expires)
+    if fault.kind == "pause":
+        until = time.strftime("%H:%M:%S", time.localtime(fault.until))
+        said |= {"state": "degraded", "message": f"paused on purpose until {until}"}
+    told = ActiveFault(kind=fault.kind, since=fault.since, until=fault.until)
+    return NodeInfo(**said, load=load, expires=expires, faults=[told])
 
 
 def training_detail(swarm: str, view: TrainingView, views: Views, seq: int) -> TrainingDetail:

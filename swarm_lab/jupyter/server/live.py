@@ -90,13 +90,12 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
         """Clients ask little."""
         return _MAX_MESSAGE
 
-    async def open(self, *args: Any, **kwargs: Any) -> None:
+    def open(self, *args: Any, **kwargs: Any) -> None:
         """The socket is open."""
         super().open(*args, **kwargs)
         self._outbox = Outbox()
         self._swarms: set[str] = set()
         self._sender = asyncio.get_running_loop().create_task(self._send_all(), name="swarm-lab live")
-        await self.lab.producer.join(self)
 
     def on_close(self) -> None:
         """The client is gone, or the network."""
@@ -133,14 +132,17 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     async def _send_all(self) -> None:
         """Each message once the socket has taken the one before it: what does not fit waits in the bounded queue."""
-        while True:
-            found = await self._outbox.take()
-            if isinstance(found, tuple):
-                what, swarm = found
-                text = json.dumps({"type": "dropped", "what": what, "swarm": swarm})
-            else:
-                text = found.text
-            try:
-                await self.write_message(text)
-            except WebSocketClosedError:
-                return
+        try:
+            for first in await self.lab.producer.join(self):
+                await self.write_message(first.text)
+            while True:
+                await self.write_message(_text(await self._outbox.take()))
+        except WebSocketClosedError:
+            return
+
+
+def _text(found: Message | tuple[str, str]) -> str:
+    if isinstance(found, Message):
+        return found.text
+    what, swarm = found
+    return json.dumps({"type": "dropped", "what": what, "swarm": swarm})

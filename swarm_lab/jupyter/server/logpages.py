@@ -61,19 +61,22 @@ def lines_of(block: bytes, start: int) -> list[LogLine]:
 
 def _last_lines(file: BinaryIO, end: int, count: int) -> tuple[bytes, int]:
     """The last `count` lines before `end`, and where they begin."""
-    block, start = b"", end
-    while start > 0 and end - start < _PAGE_BYTES and block.count(b"\n", 0, -1 if block else None) < count:
+    parts: list[bytes] = []
+    start, breaks = end, 0
+    # One more: the break before the first of them.
+    while start > 0 and end - start < _PAGE_BYTES and breaks <= count:
         step = min(_BLOCK, start)
         start -= step
         file.seek(start)
-        block = file.read(step) + block
-    rest = block.split(b"\n")
-    # A last line that has its end leaves an empty part after it.
-    keep = count + (1 if block.endswith(b"\n") else 0)
-    if start > 0 or len(rest) > keep:
-        kept = b"\n".join(rest[max(len(rest) - keep, 1 if start > 0 and len(rest) > 1 else 0) :])
-        return kept, end - len(kept)
-    return block, start
+        parts.append(file.read(step))
+        breaks += parts[-1].count(b"\n")
+    block = b"".join(reversed(parts))
+    lines = block.splitlines(keepends=True)
+    kept = lines[max(len(lines) - count, 0) :]
+    if start > 0 and len(kept) == len(lines) > 1:
+        del kept[0]  # its beginning lies before the piece that was read
+    size = sum(map(len, kept))
+    return block[len(block) - size :], end - size
 
 
 def _search(file: BinaryIO, end: int, text: str, clock: Callable[[], float]) -> tuple[list[int], int]:

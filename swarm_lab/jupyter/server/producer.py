@@ -114,14 +114,14 @@ class Producer:
 
     # --- for clients -------------------------------------------------------------------------------------
 
-    async def join(self, client: Client) -> None:
-        """A client has come: it gets a snapshot, and from then on what is new."""
-        snapshot = await self.snapshot()
-        seqs = {info.swarm: info.seq for info in snapshot.swarms}
-        client.send(message({"type": "hello", "boot": self.boot, "seqs": seqs}))
-        client.send(message({"type": "snapshot", "snapshot": snapshot}, key="snapshot"))
+    async def join(self, client: Client) -> list[Message]:
+        """A client has come: what it is told first. What is new meanwhile it is sent already."""
         self._clients.add(client)
         self._some.set()
+        snapshot = await self.snapshot()
+        seqs = {info.swarm: info.seq for info in snapshot.swarms}
+        hello = message({"type": "hello", "boot": self.boot, "seqs": seqs})
+        return [hello, message({"type": "snapshot", "snapshot": snapshot})]
 
     def leave(self, client: Client) -> None:
         """A client has gone."""
@@ -173,9 +173,8 @@ class Producer:
         news = News()
         watches = self.swarms.look() if self._is_due("names", NAMES_S, now) else self.swarms.known()
         for watch in watches:
-            first = watch.tail.last == 0
-            found = watch.poll()
-            if found and not first:
+            watch.poll()
+            if found := watch.take():
                 news.facts[watch.name] = found
         if not listened:
             news.trains = self.swarms.trains

@@ -9,10 +9,11 @@ from pydantic import BaseModel
 from tornado.web import authenticated
 
 from swarm_lab.errors import UsageError
+from swarm_lab.experiments import scenario
 from swarm_lab.front import options as o
-from swarm_lab.jupyter.server import logpages
+from swarm_lab.jupyter.server import logpages, notebook
 from swarm_lab.jupyter.server.base import RESOURCE, SwarmHandler
-from swarm_lab.jupyter.server.models import AddBody, FactsPage, TrainBody, YamlBody
+from swarm_lab.jupyter.server.models import AddBody, FactsPage, ScenarioFile, TrainBody, YamlBody
 from swarm_lab.jupyter.server.speccheck import check_spec
 from swarm_lab.spec import SwarmSpec
 
@@ -100,6 +101,39 @@ class TrainingHandler(SwarmHandler):
     async def get(self, swarm: str, training: str) -> None:
         """With all its rounds."""
         self.give(await self.lab.producer.of(swarm, lambda watch: watch.training(training)))
+
+
+class ScenarioHandler(SwarmHandler):
+    """What was done to a swarm's nodes."""
+
+    @authenticated
+    @authorized("read", resource=RESOURCE)
+    async def get(self, swarm: str) -> None:
+        """As a file that a test replays."""
+        watch = await self.lab.producer.read(self.lab.swarms.watch, swarm)
+        found = await self.lab.producer.aside(scenario.of_swarm, watch.paths)
+        path = str(scenario.path_of(watch.paths))
+        self.give(ScenarioFile(yaml=found.text(), path=path, steps=len(found.steps)))
+
+
+class SwarmNotebookHandler(SwarmHandler):
+    """A swarm as a notebook."""
+
+    @authenticated
+    @authorized("read", resource=RESOURCE)
+    async def get(self, swarm: str) -> None:
+        """One that brings it up and trains again."""
+        self.give(await self.lab.producer.of(swarm, notebook.of_swarm))
+
+
+class TrainingNotebookHandler(SwarmHandler):
+    """A training as a notebook."""
+
+    @authenticated
+    @authorized("read", resource=RESOURCE)
+    async def get(self, swarm: str, training: str) -> None:
+        """One that brings its swarm up and trains again."""
+        self.give(await self.lab.producer.of(swarm, lambda watch: notebook.of_training(watch, training)))
 
 
 class OperationHandler(SwarmHandler):

@@ -9,6 +9,7 @@ from swarm_lab.facts.events import Event, parse
 PAGE = 2000
 _BLOCK = 4 << 20
 _EVERY = 256
+_HEAD = 128
 
 
 class FactTail:
@@ -18,24 +19,34 @@ class FactTail:
         self.path = path
         self.last = 0
         self.rewound = 0
+        self._seen = (0, 0, 0)
+        self._head = b""
         self._offset = 0
         self._index: list[tuple[int, int]] = []  # (number of a fact, where its line begins), every 256th
 
     def poll(self) -> list[Event]:
-        """The facts added since the last call. A file that became shorter is another one: all of it is new."""
-        found: list[Event] = []
+        """The facts added since the last call; all of them where the file is another one than before."""
         try:
-            with self.path.open("rb") as file:
-                if file.seek(0, 2) < self._offset:
-                    self.last, self._offset, self._index = 0, 0, []
-                    self.rewound += 1
-                file.seek(self._offset)
-                # A line that is longer than a block, or half written, waits for its end.
-                while lines := _whole(file.read(_BLOCK)):
-                    found += self._take(lines)
-                    file.seek(self._offset)
+            found = self.path.stat()
+            seen = found.st_ino, found.st_size, found.st_mtime_ns
+            return [] if seen == self._seen else self._read(seen)
         except FileNotFoundError:
             return []
+
+    def _read(self, seen: tuple[int, int, int]) -> list[Event]:
+        found: list[Event] = []
+        with self.path.open("rb") as file:
+            # A swarm that was removed and made again has other first lines, if not another inode and less of them.
+            head = file.read(_HEAD)
+            if seen[1] < self._offset or not head.startswith(self._head):
+                self.last, self._offset, self._index = 0, 0, []
+                self.rewound += 1
+            self._seen, self._head = seen, head
+            file.seek(self._offset)
+            # A line that is longer than a block, or half written, waits for its end.
+            while lines := _whole(file.read(_BLOCK)):
+                found += self._take(lines)
+                file.seek(self._offset)
         return found
 
     def _take(self, block: bytes) -> list[Event]:

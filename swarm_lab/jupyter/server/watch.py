@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from swarm_lab.errors import NoSuchNode, NoSuchTraining, SwarmLabError, SwarmUnreadable
+from swarm_lab.experiments import faults
 from swarm_lab.facts.events import Event
 from swarm_lab.facts.paths import SwarmPaths
 from swarm_lab.facts.process import ProcessRecord, read_record
@@ -33,6 +34,7 @@ class SwarmWatch:
         self.programs: Programs | None = None
         self.asked = False
         self.loads: Mapping[str, Load] = {}
+        self._untold: list[Event] = []
         self._rewound = 0
         self._made: SwarmInfo | None = None
         self._made_of: object = None
@@ -54,13 +56,20 @@ class SwarmWatch:
                 raise
             raise SwarmUnreadable(f"{self.paths.swarm} is missing") from error
 
-    def poll(self) -> list[Event]:
-        """The facts that are new; the views have them then."""
+    def poll(self) -> None:
+        """Read the facts that are new into the views; `take` gives them to whoever tells them."""
+        first = self.tail.last == 0
         found = self.tail.poll()
         if self.tail.rewound != self._rewound:
-            self._rewound, self.views = self.tail.rewound, {}
+            self._rewound, self.views, self._untold, first = self.tail.rewound, {}, [], True
         for event in found:
             apply(self.views, event)
+        if not first:
+            self._untold += found
+
+    def take(self) -> list[Event]:
+        """The facts that were read since the last call; not those that were there when this swarm was found."""
+        found, self._untold = self._untold, []
         return found
 
     def info(self) -> SwarmInfo:
@@ -110,8 +119,9 @@ class SwarmWatch:
         return any(record.alive for path in names if (record := read_record(path)) is not None)
 
     def _make(self) -> SwarmInfo:
-        status = status_from(self.paths, self.facts(), self.programs, ())
-        return swarm_info(status, self.views, self.loads, {}, self.tail.last)
+        hurt = faults.hurt_nodes(self.paths)
+        status = status_from(self.paths, self.facts(), self.programs, (), hurt)
+        return swarm_info(status, self.views, self.loads, hurt, self.tail.last)
 
     def _unreadable(self, error: Exception) -> SwarmInfo:
         known = error if isinstance(error, SwarmLabError) else SwarmUnreadable(f"{self.paths.root}: {error}")
@@ -129,7 +139,9 @@ class SwarmWatch:
     def _traces(self) -> object:
         """What changes when anything does that `info` is made of: times of files, the supervisor's word, loads."""
         names = [] if self._made is None else [node.name for node in self._made.nodes]
-        stamps = [_stamp(path) for path in (self.paths.swarm, *map(self.paths.state, names))]
+        stamps = [
+            _stamp(path) for path in (self.paths.swarm, self.paths.root / "faults", *map(self.paths.state, names))
+        ]
         supervised = self.programs and [(name, p.state, p.pid) for name, p in self.programs.items()]
         return self.tail.last, self._rewound, stamps, supervised, id(self.loads)
 

@@ -37,6 +37,16 @@ def test_phases_add_up_by_round() -> None:
     assert spent.committed(2) == {"training_s": 4.0, "waiting_s": 1.0, "exchanging_s": 0.0}
 
 
+def test_the_first_round_counts_from_its_first_batch() -> None:
+    clock = Clock()
+    spent = Spent(clock)
+    spent.begins(1)
+    clock.now += 3
+    spent.begins(1)
+    through(spent, clock, 1, checked_in=1.0)
+    assert spent.committed(1) == {"training_s": 3.0, "waiting_s": 1.0, "exchanging_s": 0.0}
+
+
 def test_a_round_that_is_still_trained_counts_up_to_now() -> None:
     clock = Clock()
     spent = Spent(clock)
