@@ -59,7 +59,8 @@ export function uiSchema(spec: Schema, trans: Trans): UiSchema {
   for (const [name, field] of Object.entries((spec.properties ?? {}) as Properties)) {
     const value = field.default;
     const placeholder = value === null || value === undefined ? trans.__('not set') : String(value);
-    ui[name] = { 'ui:placeholder': placeholder };
+    // A box to tick says what it does beside itself.
+    ui[name] = { 'ui:placeholder': placeholder, ...(field.type === 'boolean' ? { 'ui:description': '' } : {}) };
   }
   ui['ui:order'] = [...names.filter(name => !RARE.includes(name)), ...RARE.filter(name => names.includes(name)), '*'];
   ui['ui:submitButtonOptions'] = { norender: true };

@@ -18,7 +18,8 @@ import { Swarms } from './swarms';
 import { Trainings } from './trainings';
 
 /** Of the room that they share, at most so much; swarms, nodes, trainings, hosts. */
-const MOST = [0.25, 0.55, 0.5, 0.25];
+const MOST = [0.25, 0.6, 0.5, 0.25];
+const ROW_PX = 24;
 const TITLE_PX = 25;
 
 export class SwarmPanel extends SidePanel implements IMovableSectionSource {
@@ -126,17 +127,15 @@ export class SwarmPanel extends SidePanel implements IMovableSectionSource {
   private _balance(): void {
     const panel = this.accordionPanel;
     const height = panel.node.clientHeight;
-    const swarm = this._context.model.swarm(this._context.model.selected ?? '');
-    const key = [height, this._context.model.swarms.length, swarm?.nodes.length, swarm?.trainings.length].join(' ');
+    const wanted = panel.widgets.map(one => (one.node.firstElementChild?.firstElementChild?.scrollHeight ?? 0) + 8);
+    // Only when rows have come or gone: what is under the pointer stays there.
+    const key = [height, ...wanted.map(want => Math.round(want / ROW_PX))].join(' ');
     const moved = panel.widgets.length !== this._sections.size || panel.widgets.some(one => one.isHidden);
     if (this._dragged || moved || height < 200 || key === this._balanced) {
       return;
     }
-    const wanted = panel.widgets.map(one => (one.node.firstElementChild?.firstElementChild?.scrollHeight ?? 0) + 8);
-    if (wanted[1] > 8) {
-      this._balanced = key;
-      panel.setRelativeSizes(shared(wanted, height - panel.titleSpace * wanted.length));
-    }
+    this._balanced = key;
+    panel.setRelativeSizes(shared(wanted, height - panel.titleSpace * wanted.length));
   }
 
   private readonly _sections = new Map<string, Section>();

@@ -88,7 +88,7 @@ export function NodeLine(props: INodeProps): JSX.Element {
   const changed = useChanged(look.word);
   const load = node.load === null ? '' : loadText(node.load, trans);
   const classes = ['swl-Node', 'is-node', `lv${row.level}`];
-  classes.push(selected ? 'is-selected' : '', changed ? 'is-changed' : '');
+  classes.push(selected ? 'is-selected' : '', changed ? `is-changed is-${look.tone}` : '');
   return (
     <div
       className={classes.join(' ')}

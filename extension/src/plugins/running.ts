@@ -6,6 +6,7 @@ import { Work } from '../actions/work';
 import type { SwarmInfo } from '../api';
 import { CommandIDs } from '../commands';
 import { labIcon, swarmIcon } from '../labIcons';
+import { progressOf } from '../panel/swarms';
 import { running as runs } from '../states';
 import { ISwarmModel } from '../tokens';
 
@@ -58,7 +59,7 @@ export const running: JupyterFrontEndPlugin<void> = {
           return {
             icon: () => swarmIcon,
             label: () => swarm.swarm,
-            detail: () => (training === null ? swarm.state : trans.__('round %1', training.round)),
+            detail: () => progressOf(swarm, trans),
             labelTitle: () => swarm.directory,
             open: () => {
               model.selected = swarm.swarm;
