@@ -9,4 +9,4 @@ import { status } from './plugins/status';
 import { tabs } from './plugins/tabs';
 
 export { ISwarmModel } from './tokens';
-export default [model, panel, commands, running, status, notices, form, tabs];
+export default [model, panel, commands, running, status, tabs, notices, form];

@@ -85,6 +85,7 @@ def _leave(ward: Ward) -> None:
     ward.enough.touch()
     if not ward.swarm.running:
         ward.revive()
+    ward.until_ready()  # a node that was started again takes no order before
     for training in ward.swarm.trainings():
         if training.state in ("queued", "running"):
             ward.swarm.stop(training.id, limit=60)

@@ -1,11 +1,13 @@
 /** The tabs of trainings and nodes in the main area: commands that open them, and their return with the layout. */
-import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ILabShell, ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import type { CommandRegistry } from '@lumino/commands';
 import type { Widget } from '@lumino/widgets';
 import { CommandIDs } from '../commands';
 import { labIcon, swarmIcon } from '../labIcons';
 import { nodeOf, OF_NODE, OF_TRAINING, trainingOf } from '../sets/targets';
+import { CELL_EVENT, type CellQuestion } from '../cellEvent';
 import type { NodeTab } from '../tabs/node';
 import type { TrainingTab } from '../tabs/training';
 import { ISwarmModel } from '../tokens';
@@ -17,10 +19,11 @@ export const tabs: JupyterFrontEndPlugin<void> = {
   description: 'Shows trainings and nodes in tabs of the main area.',
   autoStart: true,
   requires: [ISwarmModel],
-  optional: [ILayoutRestorer, ITranslator],
+  optional: [ILabShell, ILayoutRestorer, ITranslator],
   activate: (
     app: JupyterFrontEnd,
     model: ISwarmModel,
+    lab: ILabShell | null,
     restorer: ILayoutRestorer | null,
     translator: ITranslator | null
   ): void => {
@@ -29,16 +32,18 @@ export const tabs: JupyterFrontEndPlugin<void> = {
     const trainings = new WidgetTracker<MainAreaWidget<TrainingTab>>({ namespace: 'swarm-lab-trainings' });
     const nodes = new WidgetTracker<MainAreaWidget<NodeTab>>({ namespace: 'swarm-lab-nodes' });
 
+    // Notebook 7 has room for one document only: tabs stand beside it there.
+    const area = lab === null ? 'right' : 'main';
+
     /** The tab that is there, or a new one. */
     async function open<T extends Widget>(tracker: WidgetTracker<MainAreaWidget<T>>, id: string, make: () => T): Promise<T> {
-      let found = tracker.find(widget => widget.id === id);
-      if (!found) {
-        found = new MainAreaWidget({ content: make() });
-        found.id = id;
+      const known = tracker.find(widget => widget.id === id);
+      const found = known ?? framed(id, make());
+      if (known === undefined) {
         await tracker.add(found);
       }
       if (!found.isAttached) {
-        shell.add(found, 'main', { type: 'Swarms' });
+        shell.add(found, area, { type: 'Swarms' });
       }
       shell.activateById(id);
       return found.content;
@@ -92,6 +97,7 @@ export const tabs: JupyterFrontEndPlugin<void> = {
       execute: args => openNode(args as Args)
     });
 
+    answerCells(commands, model);
     void restorer?.restore(trainings, {
       command: CommandIDs.openTraining,
       args: widget => ({ ...widget.content.of }),
@@ -104,3 +110,22 @@ export const tabs: JupyterFrontEndPlugin<void> = {
     });
   }
 };
+
+function framed<T extends Widget>(id: string, content: T): MainAreaWidget<T> {
+  const widget = new MainAreaWidget({ content });
+  widget.id = id;
+  return widget;
+}
+
+/** The output of `%%swarm train` knows no application: it asks the page, and gets its buttons where there is one. */
+function answerCells(commands: CommandRegistry, model: ISwarmModel): void {
+  document.addEventListener(CELL_EVENT, event => {
+    const asked = (event as CustomEvent<CellQuestion>).detail;
+    const { swarm, training } = asked;
+    asked.known = model.swarm(swarm)?.trainings.some(one => one.id === training) ?? false;
+    if (asked.known && asked.act !== undefined) {
+      const command = asked.act === 'open' ? CommandIDs.openTraining : CommandIDs.stopTraining;
+      void commands.execute(command, { swarm, training });
+    }
+  });
+}

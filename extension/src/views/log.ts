@@ -250,7 +250,7 @@ export class LogView {
         this._show(page);
       }
       if (!this._rowAt(offset)) {
-        const nearer = await this._ask({ lines: PAGE, before: offset + 1 });
+        const nearer = await this._ask({ lines: PAGE, before: Math.min(this._size, offset + 4 * PAGE) });
         if (nearer) {
           this._show(nearer);
         }

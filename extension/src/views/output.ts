@@ -14,8 +14,9 @@ export class ProgramSays {
   }
 
   update(detail: TrainingDetail): void {
-    if (detail.failures !== this._shown) {
-      this._shown = detail.failures;
+    const key = Object.entries(detail.failures).map(([node, { code, message }]) => `${node} ${code} ${message}`).join('\n');
+    if (key !== this._shown) {
+      this._shown = key;
       this._failures.replaceChildren(...together(detail).map(([nodes, failure]) => this._failure(nodes, failure)));
     }
     this._output = detail.output ?? [];
@@ -47,7 +48,7 @@ export class ProgramSays {
   }
 
   private _trans: Trans;
-  private _shown: TrainingDetail['failures'] | null = null;
+  private _shown = '';
   private _output: OutputLine[] = [];
   private _failures = el('div');
   private _details: HTMLDetailsElement;

@@ -30,7 +30,6 @@ export class TrainingView {
     this._stale = el('span', 'swl-Chip is-warn', { hidden: true }, icon('clock'), this._staleText);
     this._head.tools.before(this._stale);
     this.node = el('section', 'swl-View swl-Card', {}, this._head.node, this._charts, table, this._says.node, rounds);
-    this.node.append(this._note);
     host.append(this.node);
     this._loss = new LineChart(this._charts, { title: trans.__('Loss'), which: 'loss' }, selection, trans);
     this._metric = new LineChart(this._charts, { title: trans.__('Metric'), which: 'metric' }, selection, trans);
@@ -78,12 +77,6 @@ export class TrainingView {
     }
   }
 
-  /** A line below all. */
-  set note(note: string) {
-    this._note.hidden = !note;
-    setText(this._note, note);
-  }
-
   dispose(): void {
     [this._loss, this._metric, this._nodes, this._timeline].forEach(view => view.dispose());
     this.node.remove();
@@ -101,5 +94,4 @@ export class TrainingView {
   private _stop: HTMLButtonElement | null = null;
   private _stale: HTMLElement;
   private _staleText = el('span');
-  private _note = el('div', 'swl-Card-foot', { hidden: true });
 }

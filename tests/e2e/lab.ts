@@ -1,0 +1,154 @@
+/** JupyterLab with swarms in it, as somebody uses it: what the browser tests do and look for, by role and name. */
+import AxeBuilder from '@axe-core/playwright';
+import { expect, type IJupyterLabPageFixture, test as base } from '@jupyterlab/galata';
+import type { Locator, Page } from '@playwright/test';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Server } from './server';
+
+export { expect };
+
+const ROOT = join(__dirname, '..', '..');
+const THEMES = ['JupyterLab Light', 'JupyterLab Dark'];
+
+export const test = base.extend<{ lab: Lab }, { server: Server }>({
+  server: [
+    async ({}, use) => {
+      const server = new Server();
+      await server.start();
+      await use(server);
+      await server.stop();
+    },
+    { scope: 'worker', auto: true, timeout: 120_000 }
+  ],
+  lab: async ({ page, server: _ }, use) => {
+    const outside = outsideRequests(page);
+    await use(new Lab(page));
+    expect(outside, 'requests that leave the server').toEqual([]);
+  }
+});
+
+/** One browser tab; that of galata, or another one beside it. */
+export class Lab {
+  readonly panel: Locator;
+  readonly status: Locator;
+
+  constructor(readonly page: Page) {
+    this.panel = page.getByRole('region', { name: 'Swarm lab', exact: true });
+    this.status = page.locator('#jp-main-statusbar').getByTitle('Show the swarms in the side panel');
+  }
+
+  async open(): Promise<void> {
+    if (!(await this.panel.isVisible())) {
+      await this.status.click();
+    }
+    await expect(this.panel).toBeVisible();
+  }
+
+  /** The line of a swarm in the panel; its name says what it is doing. */
+  swarm(name: string): Locator {
+    return this.panel.getByRole('option', { name: new RegExp(`^${name}, `) });
+  }
+
+  node(name: string): Locator {
+    return this.panel.getByRole('row', { name: new RegExp(`^${name}\\b`) });
+  }
+
+  training(): Locator {
+    return this.panel.getByRole('group', { name: /^Training / });
+  }
+
+  /** The round that stands in some text, or -1. */
+  static async round(where: Locator): Promise<number> {
+    const text = (await where.first().textContent({ timeout: 5000 })) ?? '';
+    return Number(/round\s+(\d+)/i.exec(text)?.[1] ?? -1);
+  }
+
+  async choose(on: Locator, item: string | RegExp): Promise<void> {
+    await on.click({ button: 'right' });
+    await this.page.getByRole('menuitem', { name: item }).click();
+  }
+
+  /** Upload a notebook and open it; the side panel stays as it is. */
+  async notebook(text: string, path: string): Promise<void> {
+    const page = this.page as IJupyterLabPageFixture;
+    await page.contents.uploadContent(text, 'text', path);
+    await this.run('docmanager:open', { path });
+    await page.notebook.activate(path.split('/').pop()!);
+  }
+
+  async run(command: string, args: Record<string, string> = {}): Promise<void> {
+    await this.page.evaluate(
+      async ([id, given]) => {
+        await window.jupyterapp.commands.execute(id, given); // what it returns cannot leave the page
+      },
+      [command, args] as const
+    );
+  }
+
+  /** No view may have a finding, in either theme. */
+  async accessible(...selectors: string[]): Promise<void> {
+    // JupyterLab's body is 0 pixels high: axe would take all in it for hidden and skip contrast.
+    await this.page.addStyleTag({ content: 'body { height: 100vh }' });
+    for (const theme of THEMES) {
+      await this.theme(theme);
+      for (const selector of selectors) {
+        const { violations } = await new AxeBuilder({ page: this.page }).include(selector).analyze();
+        const found = violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(node => node.html.slice(0, 200)) }));
+        expect(found, `${selector} in ${theme}`).toEqual([]);
+      }
+    }
+    await this.theme(THEMES[0]);
+  }
+
+  async theme(name: string): Promise<void> {
+    await (this.page as IJupyterLabPageFixture).theme.setTheme(name);
+  }
+
+  /** For the README, when asked for. */
+  async picture(name: string): Promise<void> {
+    if (!process.env.PICTURES) {
+      return;
+    }
+    for (const theme of THEMES) {
+      await this.theme(theme);
+      const path = join(process.env.PICTURES, `lab-${name}-${theme.split(' ')[1].toLowerCase()}.png`);
+      await this.page.screenshot({ path });
+    }
+    await this.theme(THEMES[0]);
+  }
+}
+
+/** The addresses asked for that are not the server's; read it when the page is done. */
+function outsideRequests(page: Page): string[] {
+  const outside: string[] = [];
+  const note = (address: string): void => {
+    const { protocol, hostname } = new URL(address);
+    if (!['data:', 'blob:'].includes(protocol) && hostname !== '127.0.0.1') {
+      outside.push(address);
+    }
+  };
+  page.on('request', request => note(request.url()));
+  page.on('websocket', socket => note(socket.url()));
+  return outside;
+}
+
+/** A notebook that trains: the cells of the welcome notebook, for another swarm and as long as it is wanted. */
+export function trainingNotebook(swarm: string, passes: number, pause: number): string {
+  const notebook = JSON.parse(readFileSync(join(ROOT, 'notebooks', 'welcome.ipynb'), 'utf-8'));
+  const sources = notebook.cells
+    .filter((cell: { cell_type: string }) => cell.cell_type === 'code')
+    .map((cell: { source: string[] }) => cell.source.join('')) as string[];
+  const [parameters, , data, program] = sources;
+  const changed = parameters.replace(/passes = \d+/, `passes = ${passes}`).replace(/pause = [\d.]+/, `pause = ${pause}`);
+  const cells = [`%load_ext swarm_lab\n${changed}`, data, program.replace('--name welcome', `--name ${swarm}`)];
+  notebook.cells = cells.map((source, index) => ({
+    cell_type: 'code',
+    id: `cell-${index}`,
+    metadata: {},
+    source,
+    outputs: [],
+    execution_count: null
+  }));
+  return JSON.stringify(notebook);
+}
