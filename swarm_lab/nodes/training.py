@@ -41,6 +41,7 @@ from swarm_lab.nodes.program_side import (
 )
 from swarm_lab.nodes.registration import Registration
 from swarm_lab.nodes.reporter import Reporter
+from swarm_lab.nodes.round_ports import Arrived
 from swarm_lab.nodes.staging import StageRequest
 from swarm_lab.nodes.starts import Starts, resume_of
 from swarm_lab.nodes.vault import Vault
@@ -101,17 +102,10 @@ class TrainingRun:
         node = self._place.directory.node(peer)
         return node if node in self._members() else None
 
-    def receive(
-        self,
-        sender: NodeId,
-        instance: str,
-        message: Message,
-        payload: tuple[str, bytearray] | None,
-        direct: bool = True,
-    ) -> None:
+    def receive(self, arrived: Arrived) -> None:
         """A checked message of a peer: see `inbox.Recipient`."""
         if self._driver is not None:
-            self._driver.receive(sender, instance, message, payload, direct)
+            self._driver.receive(arrived)
 
     def refuse(self, sender: NodeId, reason: str) -> None:
         """A peer's message broke a rule."""
