@@ -12,7 +12,7 @@ from typing import Any
 
 from swarm_lab.errors import SwarmLabError
 from swarm_lab.nodes.exchange import Told
-from swarm_lab.nodes.exchange_orders import ExchangeOrders
+from swarm_lab.nodes.exchanges import Exchanges
 from swarm_lab.nodes.heartbeats import Heartbeats
 from swarm_lab.nodes.liveness import Change, Liveness
 from swarm_lab.nodes.pilot import Pilot
@@ -48,7 +48,7 @@ class Driver:
     ) -> None:
         self.machine = machine
         self.pilot: Pilot | None = None
-        self.exchange: ExchangeOrders | None = None
+        self.exchange: Exchanges | None = None
         self.liveness = Liveness()
         self._me = me
         self._vault = vault

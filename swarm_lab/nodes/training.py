@@ -25,7 +25,7 @@ from swarm_lab.ledger.records import Perf, Terms, TrainingInfo
 from swarm_lab.ledger.signing import training_key
 from swarm_lab.nodes.agreement import merged_arguments
 from swarm_lab.nodes.driver import Driver
-from swarm_lab.nodes.exchange_orders import exchange_of
+from swarm_lab.nodes.exchanges import exchanges_of
 from swarm_lab.nodes.ledger_port import LedgerPort
 from swarm_lab.nodes.pilot import Pilot
 from swarm_lab.nodes.program import Exit, Program
@@ -231,7 +231,7 @@ class TrainingRun:
         port = ProgramPort(program, self._vault)
         pilot = driver.pilot = Pilot(port, self._vault, driver.apply, sharded=True, wire=rules.wire)
         names, find = (self.id, rules.training), place.directory.find
-        driver.exchange = exchange_of(
+        driver.exchange = exchanges_of(
             me, names, rules.wire, self._vault, place.ledger, place.streams, find, driver, self.refuse
         )
         place.transport.listen(self.id, driver.sent)
