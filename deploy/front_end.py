@@ -76,6 +76,7 @@ def _build() -> None:
     if not _installed():
         print("Fetching what it is built with into extension/node_modules (about 90 MB to download, once).", flush=True)
         _jlpm(environment, "install", "--immutable")
+        (SOURCES / "node_modules" / ".yarn-state.yml").touch()
     _jlpm(environment, "build:prod")
     STAMP.parent.mkdir(exist_ok=True)
     STAMP.write_text(digest_of(SOURCES), "utf-8")

@@ -40,6 +40,33 @@ class ProcessRecord:
         return self.process() is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A process that runs, as one look at it shows; `frozen` is stopped by a signal."""
+
+    pid: int
+    start_time: float
+    frozen: bool
+
+
+def look(pid: int) -> Look | None:
+    """The process with this pid; None where none runs any more."""
+    try:
+        found = psutil.Process(pid)
+        status = found.status()
+        if status == psutil.STATUS_ZOMBIE:
+            return None
+        return Look(pid, found.create_time(), status == psutil.STATUS_STOPPED)
+    except psutil.NoSuchProcess:
+        return None
+
+
+def look_at(record: ProcessRecord) -> Look | None:
+    """The process of a record; None where it does not run any more."""
+    found = look(record.pid)
+    return found if found is not None and abs(found.start_time - record.start_time) <= _TOLERANCE_S else None
+
+
 def record_of(pid: int) -> ProcessRecord:
     """The record of a running process; raises `psutil.NoSuchProcess`."""
     return ProcessRecord(pid, psutil.Process(pid).create_time())

@@ -7,13 +7,12 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pydantic import BaseModel, Field
 
 from swarm_lab.facts.events import fold, read
 from swarm_lab.facts.measures import latest
 from swarm_lab.facts.paths import SwarmPaths
-from swarm_lab.facts.process import read_record, record_of
+from swarm_lab.facts.process import Look, look, look_at, read_record
 from swarm_lab.facts.state import NodeState, read_state
 from swarm_lab.facts.swarm import NodeFacts, SwarmFacts
 from swarm_lab.facts.views import TrainingView
@@ -162,10 +161,10 @@ def _shown(facts: SwarmFacts) -> list[NodeFacts]:
 
 
 def _node(paths: SwarmPaths, facts: SwarmFacts, node: NodeFacts, programs: Programs | None, held: bool) -> NodeStatus:
-    pid = _pid(paths, node.name, programs)
-    said = _word(paths.state(node.name), pid)
+    pid, process = _process(paths, node.name, programs)
+    said = _word(paths.state(node.name), pid, process)
     state, message = _state(said, pid, None if programs is None else programs.get(node.name))
-    if pid is not None and not held and _frozen(pid):
+    if process is not None and process.frozen and not held:
         state, message = "degraded", f"frozen: process {pid} is stopped; `kill -CONT {pid}` lets it go on"
     role = ROLES.get(node.kind)
     extra = dict(said.extra) if said is not None else {}
@@ -194,28 +193,23 @@ def _node(paths: SwarmPaths, facts: SwarmFacts, node: NodeFacts, programs: Progr
     )
 
 
-def _pid(paths: SwarmPaths, name: str, programs: Programs | None) -> int | None:
+def _process(paths: SwarmPaths, name: str, programs: Programs | None) -> tuple[int | None, Look | None]:
+    """The pid, by the supervisor or else by the node's record, and the process that runs under it."""
     info = programs.get(name) if programs is not None else None
     if info is not None and info.pid:
-        return info.pid
+        return info.pid, look(info.pid)
     record = read_record(paths.process(name))
-    return record.pid if record is not None and record.alive else None
+    found = None if record is None else look_at(record)
+    return (None, None) if found is None else (found.pid, found)
 
 
-def _frozen(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _word(path: Path, pid: int | None) -> NodeState | None:
+def _word(path: Path, pid: int | None, process: Look | None) -> NodeState | None:
     """What the node says of itself; not what it said before it was started again."""
     try:
         written = path.stat().st_mtime
-        if pid is not None and written < record_of(pid).start_time - _CLOCK_S:
-            return None
-    except (FileNotFoundError, psutil.NoSuchProcess):
+    except FileNotFoundError:
+        return None
+    if pid is not None and (process is None or written < process.start_time - _CLOCK_S):
         return None
     return read_state(path)
 

@@ -128,6 +128,10 @@ class SvidSource:
         """When the SVID in hand ends, unix seconds."""
         return self._current()[1].expires
 
+    def facts(self) -> dict[str, object]:
+        """See `Svid.facts`, also of one that is over."""
+        return self._current()[1].facts()
+
     @property
     def trouble(self) -> SwarmLabError | None:
         """Why the issuer is not answering at the moment; None while the stream stands."""

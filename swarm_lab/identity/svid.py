@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cryptography import x509
+
 from swarm_lab.errors import UnknownTrustDomain
 from swarm_lab.identity.ids import SpiffeId
 
@@ -19,6 +21,11 @@ class Svid:
     key_pem: bytes = field(repr=False)
     issued: float
     expires: float
+
+    def facts(self) -> dict[str, object]:
+        """For `state.json`: the times of its life, and the serial number of its certificate in hex."""
+        serial = x509.load_pem_x509_certificate(self.cert_pem).serial_number
+        return {"issued": self.issued, "expires": self.expires, "serial": f"{serial:x}"}
 
 
 class IdentitySource(Protocol):

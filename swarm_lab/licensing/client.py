@@ -184,6 +184,12 @@ class LicenseLease:
         return {"license": self._standing.word(now), "seconds_left": None if left is None else int(left)}
 
     @property
+    def until(self) -> float | None:
+        """When the lease ends unless it is renewed, in unix seconds; None where there is none."""
+        left = self._standing.lease_left(self._monotonic())
+        return None if left is None else round(time.time() + left)
+
+    @property
     def features(self) -> tuple[str, ...]:
         """The license's features; nothing here asks for one yet."""
         return self._standing.grant.features if self._standing.grant is not None else ()

@@ -59,6 +59,10 @@ class Standing:
         since = self._silent_since(now)
         return None if since is None else max(0.0, self._grace_s - (now - since))
 
+    def lease_left(self, now: float) -> float | None:
+        """Seconds until the lease ends unless it is renewed; None where there is none."""
+        return None if self._grant is None else self._granted_at + self._grant.life_s - now
+
     def trouble(self, now: float) -> SwarmLabError | None:
         """Why no new training may begin and running ones must end; None while all is well or in grace."""
         if self._refusal is not None:

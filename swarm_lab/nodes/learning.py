@@ -160,7 +160,8 @@ async def _tell(
 ) -> None:
     """Keep the node's facts in `state.json` true: identity, license, SN in use, seat."""
     while True:
-        state.amend(expires=source.expires, sn=membership.sn, **lease.state(), seat=await _seat(seats))
+        held = {**lease.state(), "license_until": lease.until}
+        state.amend(**source.facts(), sn=membership.sn, **held, seat=await _seat(seats))
         await asyncio.sleep(_TELL_S)
 
 

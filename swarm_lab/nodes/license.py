@@ -126,7 +126,7 @@ async def _look(desk: LicenseDesk, state: StateFile, source: SvidSource) -> None
         message, facts = f"{error.code}: {error.message}", {}
     if message:
         word = "degraded"
-    state.update(word, message, expires=source.expires, license_file=facts or None)
+    state.update(word, message, **source.facts(), license_file=facts or None)
 
 
 def _checked(protocol: int, who: str, desk: LicenseDesk) -> LicenseDesk:

@@ -88,7 +88,7 @@ async def opened(config: NodeConfig) -> AsyncIterator[SnNode]:
     source = await SvidSource.open_async(
         config.workload_socket, config.spiffe_id, IDENTITY_LIMIT_S, lambda why: _say(state, why)
     )
-    state.amend(expires=source.expires)
+    state.amend(**source.facts())
     source.subscribe(partial(_renewed, state))
     dialer = Dialer(source)
     key = LedgerKey.create_or_load(config.directory / "ledger.key")
@@ -188,7 +188,7 @@ async def _lease(node: SnNode) -> LicenseLease | None:
 
 
 def _renewed(state: StateFile, svid: Svid) -> None:
-    state.amend(expires=svid.expires)
+    state.amend(**svid.facts())
 
 
 def _say(state: StateFile, why: str) -> None:

@@ -1,7 +1,7 @@
 /** JupyterLab with swarms in it, as somebody uses it: what the browser tests do and look for, by role and name. */
 import AxeBuilder from '@axe-core/playwright';
 import { expect, type IJupyterLabPageFixture, test as base } from '@jupyterlab/galata';
-import type { Locator, Page } from '@playwright/test';
+import type { APIRequestContext, Locator, Page } from '@playwright/test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Server } from './server';
@@ -9,6 +9,11 @@ import { Server } from './server';
 export { expect };
 
 const ROOT = join(__dirname, '..', '..');
+const API = '/swarm-lab/api';
+/** How long a swarm may take to be ready, on a machine that does much else. */
+export const START_MS = 90_000;
+export const SWARM = 'ward';
+export const YAML = `name: ${SWARM}\nsl: 3\nframework: sklearn\n`;
 const THEMES = ['JupyterLab Light', 'JupyterLab Dark'];
 
 export const test = base.extend<{ lab: Lab }, { server: Server }>({
@@ -47,26 +52,28 @@ export class Lab {
 
   /** The line of a swarm in the panel; its name says what it is doing. */
   swarm(name: string): Locator {
-    return this.panel.getByRole('option', { name: new RegExp(`^${name}, `) });
+    return this.panel.getByRole('option', { name: new RegExp(`\\b${name}\\b`) });
   }
 
   node(name: string): Locator {
-    return this.panel.getByRole('row', { name: new RegExp(`^${name}\\b`) });
+    const header = this.page.getByRole('rowheader', { name, exact: true });
+    return this.panel.getByRole('treegrid').getByRole('row').filter({ has: header });
   }
 
-  training(): Locator {
+  /** The card of the training that runs or ran last. */
+  get training(): Locator {
     return this.panel.getByRole('group', { name: /^Training / });
   }
 
-  /** The round that stands in some text, or -1. */
-  static async round(where: Locator): Promise<number> {
-    const text = (await where.first().textContent({ timeout: 5000 })) ?? '';
-    return Number(/round\s+(\d+)/i.exec(text)?.[1] ?? -1);
-  }
-
-  async choose(on: Locator, item: string | RegExp): Promise<void> {
+  /** From the context menu of something. */
+  async choose(on: Locator, item: string): Promise<void> {
     await on.click({ button: 'right' });
     await this.page.getByRole('menuitem', { name: item }).click();
+  }
+
+  /** Press the button of the question that is asked. */
+  async answer(button: string): Promise<void> {
+    await this.page.getByRole('dialog').getByRole('button', { name: button }).click();
   }
 
   /** Upload a notebook and open it; the side panel stays as it is. */
@@ -93,7 +100,9 @@ export class Lab {
     for (const theme of THEMES) {
       await this.theme(theme);
       for (const selector of selectors) {
-        const { violations } = await new AxeBuilder({ page: this.page }).include(selector).analyze();
+        // Syntax colours and toolbar buttons are JupyterLab's own.
+        const axe = new AxeBuilder({ page: this.page }).include(selector).exclude('.cm-line').exclude('jp-button');
+        const { violations } = await axe.analyze();
         const found = violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(node => node.html.slice(0, 200)) }));
         expect(found, `${selector} in ${theme}`).toEqual([]);
       }
@@ -117,6 +126,25 @@ export class Lab {
     }
     await this.theme(THEMES[0]);
   }
+}
+
+/** The round that some text speaks of, -1 if none: "round 18 of 40". */
+export async function round(where: Locator): Promise<number> {
+  const text = (await where.count()) > 0 ? await where.first().textContent() : '';
+  return Number(/round\s+(\d+)/i.exec(text ?? '')?.[1] ?? -1);
+}
+
+/** The swarm of most tests; brought up where an earlier one has not done so. */
+export async function swarmIsUp(request: APIRequestContext): Promise<void> {
+  const { swarms } = await (await request.get(`${API}/snapshot`)).json();
+  const found = swarms.find((one: { swarm: string }) => one.swarm === SWARM);
+  if (found && found.state !== 'stopped') {
+    return;
+  }
+  const asked = await request.post(`${API}/swarms`, { data: { yaml: YAML } });
+  const { id } = await asked.json();
+  const state = async (): Promise<string> => (await (await request.get(`${API}/operations/${id}`)).json()).state;
+  await expect.poll(state, { timeout: START_MS }).toBe('done');
 }
 
 /** The addresses asked for that are not the server's; read it when the page is done. */

@@ -21,7 +21,7 @@ class Paper:
     def __init__(self, name: str, seats: int = 2, **spec: Any) -> None:
         self.paths = SwarmPaths.of(name)
         self.paths.root.mkdir(parents=True)
-        SwarmSpec(name=name, sl=seats, **spec).write(self.paths.spec)
+        SwarmSpec(name=name, sl=min(seats, 64), **spec).write(self.paths.spec)
         self.seats = [f"sl-{number + 1}" for number in range(seats)]
         nodes = [*SERVICES, *((seat, "sl") for seat in self.seats)]
         self.facts = SwarmFacts(

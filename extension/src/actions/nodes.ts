@@ -2,14 +2,14 @@
 import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
 import type { FaultRequest } from '../api';
 import { pathOf } from '../transport';
-import type { Bound } from './swarms';
+import type { Work } from './work';
 
-export async function restartNode({ run, trans }: Bound, swarm: string, node: string): Promise<void> {
+export async function restartNode({ run, trans }: Work, swarm: string, node: string): Promise<void> {
   const call = { method: 'POST', path: pathOf('swarms', swarm, 'nodes', node, 'restart') };
   await run(trans.__('Restarting %1', node), trans.__('%1 is up again', node), call);
 }
 
-export async function removeNode({ run, trans }: Bound, swarm: string, node: string): Promise<void> {
+export async function removeNode({ run, trans }: Work, swarm: string, node: string): Promise<void> {
   const remove = Dialog.warnButton({ label: trans.__('Remove node') });
   const answer = await showDialog({
     title: trans.__('Remove %1 from %2?', node, swarm),
@@ -22,7 +22,7 @@ export async function removeNode({ run, trans }: Bound, swarm: string, node: str
   }
 }
 
-export async function pauseNode(work: Bound, swarm: string, node: string): Promise<void> {
+export async function pauseNode(work: Work, swarm: string, node: string): Promise<void> {
   const { trans } = work;
   const seconds = await askNumber(trans.__('Pause %1', node), trans.__('For how many seconds'), 10, trans.__('Pause node'));
   if (seconds !== null) {
@@ -30,7 +30,7 @@ export async function pauseNode(work: Bound, swarm: string, node: string): Promi
   }
 }
 
-export async function slowNode(work: Bound, swarm: string, node: string): Promise<void> {
+export async function slowNode(work: Work, swarm: string, node: string): Promise<void> {
   const { trans } = work;
   const delay = await askNumber(
     trans.__('Slow %1', node),
@@ -44,19 +44,19 @@ export async function slowNode(work: Bound, swarm: string, node: string): Promis
   }
 }
 
-export async function resumeNode(work: Bound, swarm: string, node: string): Promise<void> {
+export async function resumeNode(work: Work, swarm: string, node: string): Promise<void> {
   const { trans } = work;
   await fault(work, swarm, node, { kind: 'resume' }, trans.__('Letting %1 go on', node), trans.__('%1 goes on', node));
 }
 
 /** Without a question: the swarm starts it again. */
-export async function killNode(work: Bound, swarm: string, node: string): Promise<void> {
+export async function killNode(work: Work, swarm: string, node: string): Promise<void> {
   const { trans } = work;
   await fault(work, swarm, node, { kind: 'kill' }, trans.__('Killing %1', node), trans.__('%1 was killed', node));
 }
 
 async function fault(
-  { run }: Bound,
+  { run }: Work,
   swarm: string,
   node: string,
   body: FaultRequest,

@@ -9,7 +9,7 @@ import type { Work } from './work';
 /** As many learning nodes as the front door adds in one call. */
 const MOST_NODES = 64;
 
-export async function startDemo({ run, trans, model }: Bound): Promise<void> {
+export async function startDemo({ run, trans, model }: Work): Promise<void> {
   const operation = await run(trans.__('Starting a demo swarm'), trans.__('The demo swarm is up'), {
     method: 'POST',
     path: 'demo',
@@ -20,19 +20,19 @@ export async function startDemo({ run, trans, model }: Bound): Promise<void> {
   }
 }
 
-export async function startSwarm({ run, trans }: Bound, name: string): Promise<void> {
+export async function startSwarm({ run, trans }: Work, name: string): Promise<void> {
   const call = { method: 'POST', path: 'swarms', body: { name } };
   await run(trans.__('Starting %1', name), trans.__('%1 is up', name), call);
 }
 
 /** Start a new one from its YAML; null if it did not come up. */
-export function startFromYaml({ run, trans }: Bound, name: string, yaml: string): Promise<Operation | null> {
+export function startFromYaml({ run, trans }: Work, name: string, yaml: string): Promise<Operation | null> {
   const call = { method: 'POST', path: 'swarms', body: { yaml } };
   return run(trans.__('Starting %1', name), trans.__('%1 is up', name), call);
 }
 
 /** Asks first, as a training is cut off; says what remains. */
-export async function stopSwarm(work: Bound, swarm: SwarmInfo): Promise<void> {
+export async function stopSwarm(work: Work, swarm: SwarmInfo): Promise<void> {
   const { trans } = work;
   const name = swarm.swarm;
   const training = running(swarm);
@@ -56,12 +56,12 @@ export async function stopSwarm(work: Bound, swarm: SwarmInfo): Promise<void> {
 }
 
 /** Without a question: who calls has asked. */
-export async function down({ run, trans }: Bound, name: string): Promise<void> {
+export async function down({ run, trans }: Work, name: string): Promise<void> {
   const call = { method: 'DELETE', path: pathOf('swarms', name) };
   await run(trans.__('Stopping %1', name), trans.__('%1 is stopped', name), call);
 }
 
-export async function purgeSwarm({ run, trans }: Bound, name: string): Promise<void> {
+export async function purgeSwarm({ run, trans }: Work, name: string): Promise<void> {
   const remove = Dialog.warnButton({ label: trans.__('Remove swarm') });
   const answer = await showDialog({
     title: trans.__('Remove %1 for good?', name),
@@ -74,7 +74,7 @@ export async function purgeSwarm({ run, trans }: Bound, name: string): Promise<v
   }
 }
 
-export async function addNodes({ run, trans }: Bound, swarm: string, count?: number): Promise<void> {
+export async function addNodes({ run, trans }: Work, swarm: string, count?: number): Promise<void> {
   const asked = count ?? (await askCount(trans, swarm));
   if (asked === null) {
     return;
@@ -85,7 +85,7 @@ export async function addNodes({ run, trans }: Bound, swarm: string, count?: num
   await run(doing, done, call);
 }
 
-async function askCount(trans: Bound['trans'], swarm: string): Promise<number | null> {
+async function askCount(trans: Work['trans'], swarm: string): Promise<number | null> {
   const answer = await InputDialog.getNumber({
     title: trans.__('Add learning nodes to %1', swarm),
     label: trans.__('How many, from 1 to %1', MOST_NODES),
@@ -96,7 +96,7 @@ async function askCount(trans: Bound['trans'], swarm: string): Promise<number | 
   return answer.button.accept && value >= 1 && value <= MOST_NODES ? value : null;
 }
 
-export async function runDoctor({ run, trans }: Bound, swarm: string): Promise<void> {
+export async function runDoctor({ run, trans }: Work, swarm: string): Promise<void> {
   const call = { method: 'POST', path: pathOf('swarms', swarm, 'doctor') };
   const operation = await run(trans.__('Examining %1', swarm), trans.__('%1 is examined', swarm), call);
   if (operation !== null) {
@@ -105,7 +105,7 @@ export async function runDoctor({ run, trans }: Bound, swarm: string): Promise<v
 }
 
 /** What was done to nodes, as a file that pytest replays. */
-export async function saveScenario({ get, trans }: Bound, swarm: string): Promise<void> {
+export async function saveScenario({ get, trans }: Work, swarm: string): Promise<void> {
   const scenario = await get<Scenario>(pathOf('swarms', swarm, 'scenario'));
   if (scenario === null) {
     return;
@@ -123,11 +123,4 @@ export async function saveScenario({ get, trans }: Bound, swarm: string): Promis
   if (answer.button.accept) {
     Clipboard.copyToSystem(scenario.yaml);
   }
-}
-
-/** `Work`, whose methods these functions take apart. */
-export type Bound = Pick<Work, 'model' | 'trans' | 'run' | 'get'>;
-
-export function bound(work: Work): Bound {
-  return { model: work.model, trans: work.trans, run: work.run.bind(work), get: work.get.bind(work) };
 }

@@ -3,7 +3,7 @@ import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type { Report } from '../api';
 import { pathOf } from '../transport';
 import { reportBody } from './bodies';
-import type { Bound } from './swarms';
+import type { Work } from './work';
 
 interface Verdict {
   ok: boolean;
@@ -12,7 +12,7 @@ interface Verdict {
   evidence: { what: string; ok: boolean; message: string }[];
 }
 
-export async function stopTraining({ run, trans }: Bound, swarm: string, training: string): Promise<void> {
+export async function stopTraining({ run, trans }: Work, swarm: string, training: string): Promise<void> {
   const stop = Dialog.warnButton({ label: trans.__('Stop training') });
   const answer = await showDialog({
     title: trans.__('Stop %1?', training),
@@ -25,7 +25,7 @@ export async function stopTraining({ run, trans }: Bound, swarm: string, trainin
   }
 }
 
-export async function verifyTraining({ run, trans }: Bound, swarm: string, training: string): Promise<void> {
+export async function verifyTraining({ run, trans }: Work, swarm: string, training: string): Promise<void> {
   const call = { method: 'POST', path: pathOf('swarms', swarm, 'trainings', training, 'verify') };
   const operation = await run(trans.__('Verifying %1', training), trans.__('%1 is checked', training), call);
   if (operation === null) {
@@ -44,7 +44,7 @@ export async function verifyTraining({ run, trans }: Bound, swarm: string, train
 }
 
 /** One that has failed goes on after its last committed round. */
-export async function resumeTraining({ run, trans }: Bound, swarm: string, training: string): Promise<void> {
+export async function resumeTraining({ run, trans }: Work, swarm: string, training: string): Promise<void> {
   const call = { method: 'POST', path: pathOf('swarms', swarm, 'trainings'), body: { resume: training } };
   await run(trans.__('Letting %1 go on', training), trans.__('%1 goes on', training), call);
 }

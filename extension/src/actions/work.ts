@@ -16,6 +16,7 @@ export interface Call {
   body?: unknown;
 }
 
+/** `run` and `get` are made to be taken apart: `({ run, trans }: Work) => ...`. */
 export class Work {
   constructor(
     readonly model: ISwarmModel,
@@ -23,7 +24,7 @@ export class Work {
   ) {}
 
   /** Do it, say `doing` while it lasts and `done` at its end; null if it failed, which is told. */
-  async run(doing: string, done: string, call: Call): Promise<Operation | null> {
+  readonly run = async (doing: string, done: string, call: Call): Promise<Operation | null> => {
     const id = Notification.emit(doing, 'in-progress', { autoClose: false });
     const said = (operation: Operation): void => {
       const last = operation.said[operation.said.length - 1];
@@ -39,17 +40,17 @@ export class Work {
       this._failed(asFailure(error, this.trans), id);
       return null;
     }
-  }
+  };
 
   /** Ask for something that the server has at once; null if it failed, which is told. */
-  async get<T>(path: string): Promise<T | null> {
+  readonly get = async <T>(path: string): Promise<T | null> => {
     try {
       return await this.model.request<T>('GET', path);
     } catch (error) {
       this.tell(asFailure(error, this.trans));
       return null;
     }
-  }
+  };
 
   tell(failure: SwarmFailure): void {
     this._failed(failure, Notification.emit('', 'default', { autoClose: false }));

@@ -5,7 +5,7 @@ import { FormComponent, ReactWidget } from '@jupyterlab/ui-components';
 import type { ITranslator, TranslationBundle } from '@jupyterlab/translation';
 import type { RJSFSchema, UiSchema, ValidatorType } from '@rjsf/utils';
 import React, { useEffect, useMemo, useRef, useState } from 'react';
-import { bound, startFromYaml } from '../actions/swarms';
+import { startFromYaml } from '../actions/swarms';
 import type { Work } from '../actions/work';
 import type { SpecCheck, SpecProblem } from '../api';
 import { swarmIcon } from '../labIcons';
@@ -86,12 +86,13 @@ function NewSwarm(props: IFormContext & { onClose(): void }): JSX.Element {
   }, [model, text]);
 
   const start = async (): Promise<void> => {
-    if (phase !== 'ready') {
+    // Not waiting for a check that goes on: the start makes its own, and a press must not be lost.
+    if (phase === 'invalid' || phase === 'starting') {
       return;
     }
     setPhase('starting');
     const name = String(last.current.name ?? 'swarm');
-    const operation = await startFromYaml(bound(work), name, text);
+    const operation = await startFromYaml(work, name, text);
     if (operation !== null) {
       model.selected = operation.swarm ?? name;
       onClose();

@@ -17,9 +17,8 @@ import { inContext, Section } from './section';
 import { Swarms } from './swarms';
 import { Trainings } from './trainings';
 
-/** Of the room that they share, at most so much; swarms, nodes, trainings, hosts. */
-const MOST = [0.25, 0.6, 0.5, 0.25];
-const ROW_PX = 24;
+/** A training's card. */
+const TRAINING_PX = 212;
 const TITLE_PX = 25;
 
 export class SwarmPanel extends SidePanel implements IMovableSectionSource {
@@ -127,15 +126,22 @@ export class SwarmPanel extends SidePanel implements IMovableSectionSource {
   private _balance(): void {
     const panel = this.accordionPanel;
     const height = panel.node.clientHeight;
-    const wanted = panel.widgets.map(one => (one.node.firstElementChild?.firstElementChild?.scrollHeight ?? 0) + 8);
+    const { swarms, hosts, selected } = this._context.model;
+    const swarm = swarms.find(one => one.swarm === selected);
+    const loaded = swarm?.nodes.filter(node => node.load !== null).length;
     // Only when rows have come or gone: what is under the pointer stays there.
-    const key = [height, ...wanted.map(want => Math.round(want / ROW_PX))].join(' ');
+    const counts = [swarms.length, selected, swarm?.nodes.length, loaded, Boolean(swarm?.trainings.length)];
+    const key = [height, hosts.length, ...counts].join(' ');
     const moved = panel.widgets.length !== this._sections.size || panel.widgets.some(one => one.isHidden);
     if (this._dragged || moved || height < 200 || key === this._balanced) {
       return;
     }
     this._balanced = key;
-    panel.setRelativeSizes(shared(wanted, height - panel.titleSpace * wanted.length));
+    // After the sections themselves have drawn.
+    requestAnimationFrame(() => {
+      const wanted = panel.widgets.map(one => (one.node.firstElementChild?.firstElementChild?.scrollHeight ?? 0) + 4);
+      panel.setRelativeSizes(shared(wanted, height - panel.titleSpace * wanted.length));
+    });
   }
 
   private readonly _sections = new Map<string, Section>();
@@ -145,13 +151,11 @@ export class SwarmPanel extends SidePanel implements IMovableSectionSource {
   private _balanced = '';
 }
 
-/** What each wants, up to its most; the rest is the last one's, or what lacks is taken from all alike. */
-function shared(wanted: number[], room: number): number[] {
-  const sizes = wanted.map((want, index) => Math.min(want, room * MOST[index]));
-  const sum = sizes.reduce((total, size) => total + size, 0);
-  if (sum <= room) {
-    sizes[sizes.length - 1] += room - sum;
-    return sizes;
-  }
-  return sizes.map(size => (size * room) / sum);
+/** Swarms, nodes, trainings, hosts: the nodes get what they need, the trainings the rest; what is left is the last's. */
+function shared([swarms, nodes, trainings, hosts]: number[], room: number): number[] {
+  const outer = [Math.min(swarms, room / 4), Math.min(hosts, room / 5)];
+  const inner = room - outer[0] - outer[1];
+  const forNodes = Math.min(nodes, Math.max(inner - Math.min(trainings, TRAINING_PX), inner / 2));
+  const forTrainings = Math.min(trainings, inner - forNodes);
+  return [outer[0], forNodes, forTrainings, room - outer[0] - forNodes - forTrainings];
 }

@@ -85,7 +85,8 @@ export function NodeLine(props: INodeProps): JSX.Element {
   const { row, swarm, loads, current, selected, trans } = props;
   const { node, look } = row;
   const press = useRef<{ x: number; y: number } | null>(null);
-  const changed = useChanged(look.word);
+  // Not with each phase of a round: a healthy node is quiet.
+  const changed = useChanged(look.tone === 'bad' || look.tone === 'warn' ? look.word : node.state);
   const load = node.load === null ? '' : loadText(node.load, trans);
   const classes = ['swl-Node', 'is-node', `lv${row.level}`];
   classes.push(selected ? 'is-selected' : '', changed ? `is-changed is-${look.tone}` : '');

@@ -22,7 +22,8 @@ export function TrainingCard({ swarm, training }: ICardProps): JSX.Element {
   const detail = useDetail(model, swarm.swarm, training.id);
   const runs = training.state === 'running';
   const look = runs ? phaseOf(swarm, training) : trainingLook(training);
-  const here = training.nodes.length - Object.keys(training.without).length;
+  const gone = new Set([...Object.keys(training.lost), ...Object.keys(training.without)]);
+  const here = training.nodes.length - gone.size;
   const planned = training.rounds_planned;
   const named = { swarm: swarm.swarm, training: training.id };
   const select = (): void => model.select(swarm.swarm, { training: training.id });
@@ -140,25 +141,32 @@ function Waits({ swarm, training }: ICardProps): JSX.Element | null {
   );
 }
 
+/** A failure that several nodes share is told once. */
 function Failures({ training, onLog }: { training: TrainingInfo; onLog(node: string): void }): JSX.Element | null {
   const { trans } = usePanel();
-  const failed = Object.entries(training.failed);
-  if (training.state !== 'failed' || failed.length === 0) {
+  const failed = new Map<string, string[]>();
+  for (const [node, message] of Object.entries(training.failed).sort()) {
+    failed.set(message, [...(failed.get(message) ?? []), node]);
+  }
+  if (training.state !== 'failed' || failed.size === 0) {
     return null;
   }
   return (
     <ul className="swl-Training-failures">
-      {failed.slice(0, 3).map(([node, message]) => (
-        <li key={node}>
-          <Icon name="failed" tone="bad" />
-          <span>
-            <b>{node}</b> {message}{' '}
-            <button type="button" className="swl-Link" onClick={() => onLog(node)}>
-              {trans.__('Open log')}
-            </button>
-          </span>
-        </li>
-      ))}
+      {[...failed].slice(0, 3).map(([message, nodes]) => {
+        const more = nodes.length > 4 ? ', …' : '';
+        return (
+          <li key={message}>
+            <Icon name="failed" tone="bad" />
+            <span>
+              <b>{nodes.slice(0, 4).join(', ') + more}</b> {message}{' '}
+              <button type="button" className="swl-Link" onClick={() => onLog(nodes[0])}>
+                {trans.__('Open log of %1', nodes[0])}
+              </button>
+            </span>
+          </li>
+        );
+      })}
     </ul>
   );
 }

@@ -120,15 +120,16 @@ function rowOf(
   loaded: boolean
 ): NodeRow {
   const learns = node.kind === 'sl';
+  const look = nodeLook(node, training);
   return {
     kind: 'node',
     key: node.name,
     group: KINDS[node.kind] ?? 'services',
     level: 2,
     node,
-    look: nodeLook(node, training),
+    look,
     index: places.get(node.name) ?? null,
-    loaded: learns && loaded && node.load !== null,
+    loaded: learns && loaded && node.load !== null && look.tone !== 'bad',
     why: whyOf(node, training)
   };
 }

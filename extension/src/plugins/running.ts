@@ -27,8 +27,8 @@ export const running: JupyterFrontEndPlugin<void> = {
     const up = (): SwarmInfo[] => model.swarms.filter(swarm => swarm.state !== 'stopped' && !swarm.error);
     // Who stops something here has pressed a button that says so, on a row that names it.
     const stop = async (swarm: string): Promise<void> => {
-      const { bound, down } = await import('../actions/swarms');
-      await down(bound(work), swarm);
+      const { down } = await import('../actions/swarms');
+      await down(work, swarm);
     };
     managers?.add({
       name: trans.__('Swarms'),

@@ -35,8 +35,8 @@ export function addCommands(app: JupyterFrontEnd, set: ISet): void {
     icon: labIcon('play'),
     describedBy: NOTHING,
     execute: async () => {
-      const { bound, startDemo } = await import('../actions/swarms');
-      await startDemo(bound(new Work(model, trans)));
+      const { startDemo } = await import('../actions/swarms');
+      await startDemo(new Work(model, trans));
     }
   });
   commands.addCommand(CommandIDs.refresh, {

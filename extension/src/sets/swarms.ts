@@ -20,7 +20,7 @@ export function addSwarmCommands(commands: CommandRegistry, { model, trans, open
     isEnabled: args => !DOWN.has(swarmOf(model, args)?.state ?? 'stopped'),
     execute: async args => {
       const swarm = swarmOf(model, args);
-      return swarm && (await actions()).stopSwarm((await actions()).bound(work), swarm);
+      return swarm && (await actions()).stopSwarm(work, swarm);
     }
   });
   commands.addCommand(CommandIDs.startSwarm, {
@@ -31,7 +31,7 @@ export function addSwarmCommands(commands: CommandRegistry, { model, trans, open
     isEnabled: args => DOWN.has(swarmOf(model, args)?.state ?? ''),
     execute: async args => {
       const swarm = swarmOf(model, args);
-      return swarm && (await actions()).startSwarm((await actions()).bound(work), swarm.swarm);
+      return swarm && (await actions()).startSwarm(work, swarm.swarm);
     }
   });
   commands.addCommand(CommandIDs.purgeSwarm, {
@@ -42,7 +42,7 @@ export function addSwarmCommands(commands: CommandRegistry, { model, trans, open
     isEnabled: args => swarmOf(model, args) !== null,
     execute: async args => {
       const swarm = swarmOf(model, args);
-      return swarm && (await actions()).purgeSwarm((await actions()).bound(work), swarm.swarm);
+      return swarm && (await actions()).purgeSwarm(work, swarm.swarm);
     }
   });
   commands.addCommand(CommandIDs.addNodes, {
@@ -62,7 +62,7 @@ export function addSwarmCommands(commands: CommandRegistry, { model, trans, open
     execute: async args => {
       const swarm = swarmOf(model, args);
       const count = typeof args.count === 'number' ? args.count : undefined;
-      return swarm && (await actions()).addNodes((await actions()).bound(work), swarm.swarm, count);
+      return swarm && (await actions()).addNodes(work, swarm.swarm, count);
     }
   });
   commands.addCommand(CommandIDs.runDoctor, {
@@ -73,7 +73,7 @@ export function addSwarmCommands(commands: CommandRegistry, { model, trans, open
     isEnabled: args => swarmOf(model, args) !== null,
     execute: async args => {
       const swarm = swarmOf(model, args);
-      return swarm && (await actions()).runDoctor((await actions()).bound(work), swarm.swarm);
+      return swarm && (await actions()).runDoctor(work, swarm.swarm);
     }
   });
   commands.addCommand(CommandIDs.openSwarmNotebook, {
@@ -95,7 +95,7 @@ export function addSwarmCommands(commands: CommandRegistry, { model, trans, open
     isEnabled: args => swarmOf(model, args) !== null,
     execute: async args => {
       const swarm = swarmOf(model, args);
-      return swarm && (await actions()).saveScenario((await actions()).bound(work), swarm.swarm);
+      return swarm && (await actions()).saveScenario(work, swarm.swarm);
     }
   });
 }

@@ -46,7 +46,7 @@ class ActionHandler(SwarmHandler):
         try:
             watch = await self.lab.producer.read(self.lab.swarms.watch, swarm)
             if node is not None:
-                facts = await self.lab.producer.read(watch.facts)
+                facts = await self.lab.producer.read(watch.observer.facts)
                 if facts.named(node) is None:
                     raise NoSuchNode(f"the swarm {swarm!r} has no node {node!r}")
         except (NoSuchSwarm, NoSuchNode):

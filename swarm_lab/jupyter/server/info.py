@@ -11,23 +11,19 @@ from swarm_lab.facts.views import TrainingView
 from swarm_lab.front import detail
 from swarm_lab.front.detail import TrainingDetail, TrainingInfo
 from swarm_lab.front.status import NodeStatus, SwarmStatus
-from swarm_lab.jupyter.server.models import ActiveFault, Load, NodeInfo, SwarmInfo
+from swarm_lab.jupyter.server.models import ActiveFault, Load, NodeInfo, SwarmError, SwarmInfo
 
 Info = TypeVar("Info", bound=TrainingInfo)
 Views = Mapping[str, TrainingView]
 
 
 def swarm_info(
-    status: SwarmStatus,
-    views: Views,
-    loads: Mapping[str, Load],
-    hurt: Mapping[str, Fault],
-    seq: int,
+    status: SwarmStatus, nodes: list[NodeInfo], views: Views, seq: int, error: SwarmError | None
 ) -> SwarmInfo:
-    """`loads` and `hurt` are by node; `status` needs no trainings."""
+    """`status` has no trainings; nodes are given as they are shown."""
     trainings = [_planned(detail.training_info(view), views) for view in views.values()]
-    nodes = [node_info(node, loads.get(node.name), hurt.get(node.name)) for node in status.nodes]
-    return SwarmInfo(**{**dict(status), "nodes": nodes, "trainings": trainings}, seq=seq)
+    said = {**dict(status), "nodes": nodes, "trainings": [] if error else trainings}
+    return SwarmInfo(**said, seq=seq, error=error)
 
 
 def node_info(node: NodeStatus, load: Load | None, fault: Fault | None) -> NodeInfo:

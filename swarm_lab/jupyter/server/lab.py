@@ -28,7 +28,9 @@ class Lab:
         self._reader = ThreadPoolExecutor(1, "swarm-lab-reader")
         self._aside = ThreadPoolExecutor(_ASIDE, "swarm-lab-aside")
         self.swarms = Swarms()
-        self.producer = Producer(self.boot, self.swarms, self._reader, self._aside, on_facts, on_training)
+        self._observer = ThreadPoolExecutor(1, "swarm-lab-observer")
+        threads = (self._reader, self._observer, self._aside)
+        self.producer = Producer(self.boot, self.swarms, *threads, on_facts, on_training)
         self.operations = Operations(self.producer.tell)
         self.producer.operations = self.operations.all
         self._task: asyncio.Task[None] | None = None
@@ -43,8 +45,8 @@ class Lab:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_FINISH_S)
-        self._reader.shutdown(wait=False, cancel_futures=True)
-        self._aside.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._reader, self._observer, self._aside):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def trainings(self) -> list[dict[str, str]]:
         """The trainings that go on. Called once a minute, by a server that may end when nothing does."""

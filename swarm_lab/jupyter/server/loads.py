@@ -22,7 +22,6 @@ class Loads:
 
     def __init__(self, gpus: Gpus) -> None:
         self._gpus = gpus
-        self._processes: dict[tuple[int, float], psutil.Process] = {}
         self._spent: dict[tuple[int, float], float] = {}
         self._at = time.monotonic()
 
@@ -30,33 +29,26 @@ class Loads:
         """The load of the processes of each node, with all that they started."""
         now = time.monotonic()
         seconds, self._at = max(now - self._at, 0.001), now
-        children = _children() if roots else {}
+        processes, children = _all() if roots else ({}, {})
         spent: dict[tuple[int, float], float] = {}
         loads = {}
         for key, records in roots.items():
-            pids = _below((record.pid for record in records if record.alive), children)
+            pids = _below((record.pid for record in records if _is(record, processes.get(record.pid))), children)
             cpu, memory = 0.0, 0
             for pid in pids:
-                used = self._used(pid, spent)
+                used = self._used(processes[pid], spent)
                 if used is not None:
                     cpu, memory = cpu + used[0], memory + used[1]
             gpu, gpu_memory = self._gpus.of(pids)
             loads[key] = Load(cpu=round(100 * cpu / seconds, 1), memory=memory, gpu=gpu, gpu_memory=gpu_memory)
         self._spent = spent
-        self._processes = {key: process for key, process in self._processes.items() if key in spent}
         return loads
 
-    def _used(self, pid: int, spent: dict[tuple[int, float], float]) -> tuple[float, int] | None:
-        """Seconds of processor time since the sample before, and bytes of memory; None for a process that is gone.
-
-        What a warm seat shares with its parent is counted once, for the parent.
-        """
+    def _used(self, process: psutil.Process, spent: dict[tuple[int, float], float]) -> tuple[float, int] | None:
+        """Seconds of processor time since the sample before, and resident bytes; None for a process that is gone."""
         try:
-            process = psutil.Process(pid)
-            key = pid, process.create_time()
-            process = self._processes.setdefault(key, process)
-            with process.oneshot():
-                times, memory = process.cpu_times(), process.memory_info()
+            times, memory = process.cpu_times(), process.memory_info()
+            key = process.pid, process.create_time()
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return None
         total = spent[key] = times.user + times.system
@@ -76,12 +68,21 @@ class Loads:
         )
 
 
-def _children() -> dict[int, list[int]]:
-    """Who started whom, of all processes of this machine, in one pass."""
-    found: dict[int, list[int]] = {}
-    for process in psutil.process_iter(["ppid"]):
-        found.setdefault(process.info["ppid"], []).append(process.pid)
-    return found
+def _all() -> tuple[dict[int, psutil.Process], dict[int, list[int]]]:
+    """All processes of this machine and who started whom, in one pass."""
+    processes: dict[int, psutil.Process] = {}
+    children: dict[int, list[int]] = {}
+    for process in psutil.process_iter():  # keeps what it has made, with pid and start time
+        try:
+            children.setdefault(process.ppid(), []).append(process.pid)
+            processes[process.pid] = process
+        except psutil.NoSuchProcess:
+            continue
+    return processes, children
+
+
+def _is(record: ProcessRecord, process: psutil.Process | None) -> bool:
+    return process is not None and abs(process.create_time() - record.start_time) <= 1.0
 
 
 def _below(pids: Iterable[int], children: Mapping[int, Sequence[int]]) -> set[int]:

@@ -40,7 +40,7 @@ def of_training(watch: SwarmWatch, id: str) -> Notebook:
 
 
 def _up(watch: SwarmWatch) -> Iterator[Any]:
-    words, spec = swarm_again(watch.paths, watch.facts())
+    words, spec = swarm_again(watch.paths, watch.observer.facts())
     yield _code("%load_ext swarm_lab")
     if spec is not None:
         file = f"{watch.name}.yaml"
@@ -51,7 +51,7 @@ def _up(watch: SwarmWatch) -> Iterator[Any]:
 
 
 def _training(watch: SwarmWatch, view: TrainingView, target: str) -> Iterator[Any]:
-    again = training_again(watch.paths, watch.facts(), view)
+    again = training_again(watch.paths, watch.observer.facts(), view)
     yield _text("\n\n".join([f"## {view.id}", _story(view), *_remarks(again)]))
     if again.secrets:
         yield _code("\n".join(f'{name} = ""  # its value is kept nowhere but at the nodes' for name in again.secrets))

@@ -51,18 +51,21 @@ class News:
     statuses: list[SwarmInfo] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     members: bool = False
-    host: HostInfo | None = None
     trains: bool = False
 
 
 class Producer:
-    """Reads in `reader`, a single thread, so that what is watched needs no lock; asks supervisors in `others`."""
+    """Reads facts in `reader`, a single thread, so that views need no lock; nodes, which take longer, in `observer`.
+
+    `others` are for what may hang: supervisors are asked there.
+    """
 
     def __init__(
         self,
         boot: str,
         swarms: Swarms,
         reader: Executor,
+        observer: Executor,
         others: Executor,
         on_facts: Callable[[str, list[Event]], None],
         on_training: Callable[[], None],
@@ -72,6 +75,7 @@ class Producer:
         self.operations: Callable[[], list[Operation]] = list
         self.following = Following()
         self._reader = reader
+        self._observer = observer
         self._others = others
         self._on_facts = on_facts
         self._on_training = on_training
@@ -81,7 +85,6 @@ class Producer:
         self._asking: dict[str, asyncio.Future[Any]] = {}
         self._shown: dict[str, SwarmInfo] = {}
         self._host: HostInfo | None = None
-        self.looks = 0
 
     # --- for handlers ------------------------------------------------------------------------------------
 
@@ -96,15 +99,27 @@ class Producer:
     async def snapshot(self) -> Snapshot:
         """Everything as it is now."""
         await self._ask_all(await self.read(self.swarms.look))
+        await self._observe(self.swarms.observe)
         infos = await self.read(self.swarms.fresh)
-        host = self._host or await self.read(self.swarms.host)
-        return Snapshot(boot=self.boot, time=time.time(), swarms=infos, operations=self.operations(), hosts=[host])
+        if self._host is None:
+            self._host = await self._observe(self.swarms.host)
+        return self._snapshot(infos)
+
+    def _snapshot(self, infos: Iterable[SwarmInfo]) -> Snapshot:
+        return Snapshot(
+            boot=self.boot,
+            time=time.time(),
+            swarms=list(infos),
+            operations=self.operations(),
+            hosts=[] if self._host is None else [self._host],
+        )
 
     async def of(self, swarm: str, work: Callable[[SwarmWatch], T]) -> T:
         """Something about one swarm as it is now; raises `NoSuchSwarm`."""
         watch = await self.read(self.swarms.watch, swarm)
-        if not watch.asked or not self._clients:
+        if not watch.observer.asked or not self._clients:
             await self._ask_all([watch])
+        await self._observe(watch.observer.look)
 
         def fresh() -> T:
             watch.poll()
@@ -138,18 +153,39 @@ class Producer:
 
     async def run(self) -> None:
         """Look until cancelled: often while somebody listens, seldom else."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._again_and_again(self._facts_once, FACTS_S))
+            group.create_task(self._again_and_again(self._nodes_once, STATUS_S))
+
+    async def _again_and_again(self, once: Callable[[], Awaitable[None]], every_s: float) -> None:
         while True:
             try:
-                await self._once()
+                await once()
             except OSError as error:
                 log.warning("swarms cannot be read: %s", error)
             if self._clients:
-                await asyncio.sleep(FACTS_S)
+                await asyncio.sleep(every_s)
             else:
                 await _within(self._some.wait(), IDLE_S)
 
-    async def _once(self) -> None:
-        self.looks += 1
+    async def _nodes_once(self) -> None:
+        """Look at nodes, loads and supervisors; what is seen is told with the next facts."""
+        if not self._clients:
+            return
+        if self._is_due("ask", ASK_S, time.monotonic()):
+            for watch in self.swarms.known():
+                self._ask(watch)
+        if self.swarms.gpus.there and self._is_due("gpus", GPUS_S, time.monotonic()):
+            self._others.submit(self.swarms.gpus.ask)
+        if self._is_due("loads", LOADS_S, time.monotonic()):
+            self._host = await self._observe(self.swarms.sample)
+            self._send(message({"type": "hosts", "hosts": [self._host]}, key="hosts"))
+        await self._observe(self.swarms.observe)
+
+    async def _observe(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._observer, work)
+
+    async def _facts_once(self) -> None:
         listened = bool(self._clients)
         news = await self.read(self._look, time.monotonic(), listened)
         for swarm, facts in news.facts.items():
@@ -159,12 +195,7 @@ class Producer:
             self._on_training()
         if not listened:
             return
-        if self._is_due("ask", ASK_S, time.monotonic()):
-            for watch in await self.read(self.swarms.look):
-                self._ask(watch)
-        if self.swarms.gpus.there and self._is_due("gpus", GPUS_S, time.monotonic()):
-            self._others.submit(self.swarms.gpus.ask)
-        await self._tell(news)
+        self._tell(news)
         for client, told in await self.read(self.following.poll):
             client.send(message(told, stream=("log", told["swarm"])))
 
@@ -176,33 +207,27 @@ class Producer:
             watch.poll()
             if found := watch.take():
                 news.facts[watch.name] = found
-        if not listened:
+        if self._is_due("trains", IDLE_S, now):
             news.trains = self.swarms.trains
-            return news
-        if self._is_due("loads", LOADS_S, now):
-            news.host = self._host = self.swarms.sample()
-            news.trains = self.swarms.trains
-        if self._is_due("status", STATUS_S, now):
+        if listened and self._is_due("status", STATUS_S, now):
             self._statuses(watches, news)
         return news
 
     def _statuses(self, watches: list[SwarmWatch], news: News) -> None:
         before = self._shown
-        self._shown = {watch.name: watch.info() for watch in watches if watch.asked}
+        self._shown = {watch.name: watch.info() for watch in watches if watch.observer.asked}
         news.gone = [name for name in before if name not in self._shown]
         news.statuses = [info for name, info in self._shown.items() if info != before.get(name)]
         news.members = _members(before) != _members(self._shown)
 
-    async def _tell(self, news: News) -> None:
+    def _tell(self, news: News) -> None:
         for name in news.gone:
             self._send(message({"type": "gone", "swarm": name}))
         if news.members:
-            self._send(message({"type": "snapshot", "snapshot": await self.snapshot()}, key="snapshot"))
+            self._send(message({"type": "snapshot", "snapshot": self._snapshot(self._shown.values())}, key="snapshot"))
         else:
             for info in news.statuses:
                 self._send(message({"type": "status", "swarm": info}, key=("status", info.swarm)))
-        if news.host is not None:
-            self._send(message({"type": "hosts", "hosts": [news.host]}, key="hosts"))
 
     def _send_facts(self, swarm: str, facts: list[Event]) -> None:
         clients = [client for client in self._clients if client.wants(swarm)]

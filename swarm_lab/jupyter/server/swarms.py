@@ -20,7 +20,7 @@ _PARTS = ("spec.yaml", "events.jsonl", "nodes")
 
 
 class Swarms:
-    """What is known of the swarms. One thread uses it, but for `ask`, which any may call."""
+    """What is known of the swarms. One thread uses it; another one `observe` and `sample`."""
 
     def __init__(self, gpus: Gpus | None = None) -> None:
         self.gpus = gpus or Gpus()
@@ -54,16 +54,23 @@ class Swarms:
             watch.poll()
         return [watch.info() for watch in found]
 
+    def observe(self) -> None:
+        """Look at all nodes; in the observers' thread."""
+        for watch in self.known():
+            if watch.observer.asked:
+                watch.observer.look()
+
     def sample(self) -> HostInfo:
-        """Take loads of all nodes; returns the host's."""
+        """Take loads of all nodes; returns the host's. In the observers' thread."""
+        watches = self.known()
         roots = {
             (watch.name, node): records
-            for watch in self._watches.values()
-            for node, records in watch.processes().items()
+            for watch in watches
+            for node, records in watch.observer.processes(watch.running).items()
         }
         loads = self._loads.sample(roots)
-        for watch in self._watches.values():
-            watch.loads = {node: load for (swarm, node), load in loads.items() if swarm == watch.name}
+        for watch in watches:
+            watch.observer.loads = {node: load for (swarm, node), load in loads.items() if swarm == watch.name}
         return self._loads.host(swarms_root())
 
     def host(self) -> HostInfo:
@@ -79,10 +86,10 @@ class Swarms:
 def ask(watch: SwarmWatch) -> None:
     """Ask a swarm's supervisor for its processes; may take seconds where the supervisor hangs."""
     try:
-        watch.programs = programs_of(watch.paths, watch.facts())
+        watch.observer.programs = programs_of(watch.paths, watch.observer.facts())
     except (SwarmLabError, OSError):
-        watch.programs = None  # `info` says why
-    watch.asked = True
+        watch.observer.programs = None  # `look` says why
+    watch.observer.asked = True
 
 
 def _names(root: Path) -> Iterator[str]:

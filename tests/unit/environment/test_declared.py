@@ -12,9 +12,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
-EXTRAS = ("torch", "keras", "huggingface", "sklearn", "notebook")
-# TensorFlow's CPU build goes by another name than the module; protobuf's modules are of `google`.
-PROVIDED = {"tensorflow": "tensorflow-cpu", "google": "protobuf"}
+EXTRAS = ("torch", "keras", "huggingface", "sklearn", "notebook", "lab")
+# TensorFlow's CPU build goes by another name than the module; protobuf's modules are of `google`; pydantic has two.
+PROVIDED = {"tensorflow": "tensorflow-cpu", "google": "protobuf", "pydantic_core": "pydantic"}
 
 
 def imported() -> dict[str, str]:

@@ -68,11 +68,13 @@ def test_what_was_there_is_not_news_and_what_comes_is_told_once() -> None:
 def test_what_a_node_says_is_shown_without_a_fact() -> None:
     paper = Paper("demo")
     watch = watched(paper)
-    watch.info()
+    watch.observer.look()
     before = watch.info()
+    watch.observer.look()
     assert watch.info() is before
     paper.says("license", "ready", license_file={"seats": {"sl": {"limit": 100}}})
     paper.says("sl-1", "ready", expires=12.5, account="0xab", sn="sentinel", license="ok")
+    watch.observer.look()
     assert watch.info() is not before
     detail = node_detail(watch, "sl-1")
     assert (detail.expires, detail.ledger.account, detail.ledger.enrolled) == (12.5, "0xab", True)
