@@ -86,7 +86,7 @@ function NewSwarm(props: IFormContext & { onClose(): void }): JSX.Element {
   }, [model, text]);
 
   const start = async (): Promise<void> => {
-    if (phase !== 'ready') {
+    if (phase === 'invalid' || phase === 'starting') {
       return;
     }
     setPhase('starting');
