@@ -4,6 +4,9 @@ PYTHON ?= python3
 FRAMEWORK ?= torch
 # auto, cpu, cu128, ... as of uv's --torch-backend; `pypi` takes PyPI's build of PyTorch.
 TORCH_BACKEND ?= auto
+# Where `make lab` puts its notebooks, and more arguments for `jupyter lab`: make lab LAB_ARGS="--no-browser --port 9999"
+LAB_DIR ?= $(HOME)/swarm-lab
+LAB_ARGS ?=
 # Arguments for pytest: make test PYTEST_ARGS="-k rounds"
 PYTEST_ARGS ?=
 
@@ -14,7 +17,7 @@ MAKE_ENV = $(PYTHON) deploy/environment.py --torch-backend=$(TORCH_BACKEND)
 UNIT := tests/unit -m "not slow" -n 2 --dist worksteal -q -rs
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev demo test test-faults check lint unit lock docs clean python
+.PHONY: help env dev demo lab extension test test-faults check lint unit lock docs clean python
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,10 +36,16 @@ dev: python ## .venv with both frameworks and the tools that `make test` needs
 demo: env ## One notebook, one swarm: four nodes learn a model together (FRAMEWORK=torch or keras)
 	@$(BIN)/python -m swarm_lab.experiments.demo --framework $(FRAMEWORK)
 
+lab: env extension ## JupyterLab with swarms in it: a panel, a training's tab, and a notebook to begin with
+	@$(BIN)/python -m swarm_lab.experiments.lab --folder "$(LAB_DIR)" $(LAB_ARGS)
+
+extension: ## The front end, if its sources are newer than what was built; needs `make env` or `make dev`
+	@$(BIN)/python deploy/front_end.py
+
 check: dev lint unit ## The quick part of the tests: ruff, mypy, unit and property tests
 
 # One session for all, so that its closing line tells the whole outcome.
-test: dev lint ## All tests
+test: dev lint extension ## All tests
 	$(PYTEST) -q -rs --durations=10 $(PYTEST_ARGS)
 
 test-faults: dev ## The whole fault matrix: what each fault costs, in seconds (LONG=1: with ten minutes away)

@@ -15,7 +15,10 @@ export default defineConfig([
     rules: {
       '@typescript-eslint/no-namespace': 'off',
       // What activation needs at once; forms and tabs are loaded when they are opened.
-      'jupyter/prefer-lazy-imports': ['warn', { ignoreImports: ['../labIcons', '../model', '../panel'] }]
+      'jupyter/prefer-lazy-imports': [
+        'warn',
+        { ignoreImports: ['../labIcons', '../model', '../server', '../panel', '../panel/*', '../actions/work', '../sets'] }
+      ]
     }
   }
 ]);

@@ -21,6 +21,7 @@ def leftovers(token: str, data_home: Path, spared: set[int]) -> list[psutil.Proc
     found = {process.pid: process for process in [*_with_token(token), *_recorded(data_home)]}
     for pid in spared | {os.getpid()}:
         found.pop(pid, None)
+    found = {pid: process for pid, process in found.items() if not _is_own_tracker(process)}
     _gone, alive = psutil.wait_procs(list(found.values()), timeout=GRACE_S)
     return [process for process in alive if _is_running(process)]
 
@@ -65,6 +66,14 @@ def _recorded(data_home: Path) -> list[psutil.Process]:
         except (OSError, ValueError, KeyError, psutil.Error):
             continue
     return found
+
+
+def _is_own_tracker(process: psutil.Process) -> bool:
+    """Python keeps one beside a process that has used a pool of processes; it ends with this one."""
+    try:
+        return process.ppid() == os.getpid() and "multiprocessing.resource_tracker" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def _is_running(process: psutil.Process) -> bool:

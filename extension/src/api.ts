@@ -222,25 +222,49 @@ export interface TrainingDetail extends TrainingInfo {
   /** Its end was asked for. */
   stopping: boolean;
   /** The newest `progress` of each node. */
-  progress: Record<string, { round: number | null; batches: number; loss: number | null }>;
+  progress: Record<string, Progress>;
   /** Batches of each node that its rounds have merged so far. */
   merged_batches: Record<string, number>;
   /** Nodes that hold the final model, with what their rounds had told before it. */
   finished: Record<string, { loss: number | null; metric: number | null }>;
-  failures: Record<
-    string,
-    {
-      code: string | null;
-      message: string;
-      next: string | null;
-      traceback: string | null;
-      line: number | null;
-    }
-  >;
-  /** Of rounds that are not committed yet. */
-  told: Record<string, { coordinator: string | null; times: Round['times'] }>;
+  failures: Record<string, Failure>;
+  /** Of rounds that are not committed yet, by round. */
+  told: Record<string, Told>;
   /** In the browser only: the last `output` facts that it saw. */
-  output?: { node: string; stream: 'stdout' | 'stderr'; text: string }[];
+  output?: OutputLine[];
+}
+
+export interface Progress {
+  round: number | null;
+  batches: number;
+  loss: number | null;
+}
+
+/** Why a program failed. */
+export interface Failure {
+  code: string | null;
+  message: string;
+  next: string | null;
+  traceback: string | null;
+  line: number | null;
+}
+
+/** Seconds of one node in one round. */
+export interface RoundTimes {
+  training: number;
+  waiting: number;
+  exchanging: number;
+}
+
+export interface Told {
+  coordinator: string | null;
+  times: Record<string, RoundTimes>;
+}
+
+export interface OutputLine {
+  node: string;
+  stream: 'stdout' | 'stderr';
+  text: string;
 }
 
 export interface Round {
@@ -256,7 +280,7 @@ export interface Round {
   /** Batches of the interval after it. */
   interval: number | null;
   /** Seconds, of nodes that told them. */
-  times: Record<string, { training: number; waiting: number; exchanging: number }>;
+  times: Record<string, RoundTimes>;
 }
 
 export interface Measure {

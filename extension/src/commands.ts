@@ -4,6 +4,7 @@ export namespace CommandIDs {
   export const newSwarm = 'swarm-lab:new-swarm';
   export const startDemo = 'swarm-lab:start-demo';
   export const refresh = 'swarm-lab:refresh';
+  export const openQuickstart = 'swarm-lab:open-quickstart';
 
   /** Of a swarm: `{ swarm }`; without it the selected one. */
   export const stopSwarm = 'swarm-lab:stop-swarm';
@@ -30,6 +31,7 @@ export namespace CommandIDs {
   /** Of a training: `{ swarm, training }`; without it the last one. */
   export const openTraining = 'swarm-lab:open-training';
   export const stopTraining = 'swarm-lab:stop-training';
+  export const resumeTraining = 'swarm-lab:resume-training';
   export const verifyTraining = 'swarm-lab:verify-training';
   export const openTrainingNotebook = 'swarm-lab:open-training-as-notebook';
 }

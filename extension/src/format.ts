@@ -1,6 +1,7 @@
 /** Numbers, sizes and times as they stand on the screen: each with its unit, a dash where there is none. */
 
 export const NONE = '–';
+const YEAR_S = 365.25 * 86400;
 
 /** Three digits that mean something: 0.312, 12.4, 1.2e-5. */
 export function decimal(value: number | null | undefined): string {
@@ -33,7 +34,7 @@ export function bytes(value: number | null | undefined): string {
   return `${size < 10 && unit > 0 ? size.toFixed(1) : Math.round(size)}${units[unit]}`;
 }
 
-/** 17.4 s, 6 min, 23 h, 3 d. */
+/** 17 s, 6 min, 23 h, 3 d, 10 y. */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) {
     return NONE;
@@ -45,7 +46,10 @@ export function duration(seconds: number | null | undefined): string {
   if (size < 3600) {
     return `${Math.round(size / 60)} min`;
   }
-  return size < 48 * 3600 ? `${Math.round(size / 3600)} h` : `${Math.round(size / 86400)} d`;
+  if (size < 48 * 3600) {
+    return `${Math.round(size / 3600)} h`;
+  }
+  return size < 2 * YEAR_S ? `${Math.round(size / 86400)} d` : `${Math.round(size / YEAR_S)} y`;
 }
 
 /** 52 m, 23 h: for a column. */

@@ -11,6 +11,8 @@ export const ICONS = {
   sentinel: `<path d="${HEXAGON}"/><circle class="f" cx="8" cy="8" r="2.4"/>`,
   sn: `<path d="${HEXAGON}"/>`,
   sl: '<circle cx="8" cy="8" r="6.2"/><path d="M4.6 5.2c.5 3.4 2 5.2 6.8 5.4"/>',
+  chain:
+    '<rect x="1.8" y="5.4" width="6" height="5.2" rx="1.2"/><path d="M7.8 8h.4"/><rect x="8.2" y="5.4" width="6" height="5.2" rx="1.2"/>',
   swci:
     '<rect x="1.8" y="2.8" width="12.4" height="10.4" rx="1.5"/><path d="m4.4 6 2 2-2 2m3.8.2h3"/>',
   host:
@@ -56,9 +58,12 @@ export const ICONS = {
   copy: '<rect x="5.5" y="5.5" width="8" height="8.5" rx="1"/><path d="M10.5 3.2V2h-8v8.5h1.6"/>',
   download: '<path d="M8 2v8m-3-3 3 3 3-3M2.8 13.5h10.4"/>',
   follow: '<path d="M8 2v8.5m-3.5-3.4L8 10.6l3.5-3.5M3 14h10"/>',
+  left: '<path d="m10 4-4 4 4 4"/>',
   right: '<path d="m6 4 4 4-4 4"/>',
+  fast: '<path class="f" d="M2.5 3.5 8 8l-5.5 4.5zM8 3.5 13.5 8 8 12.5z"/>',
   down: '<path d="m4 6 4 4 4-4"/>',
   up: '<path d="m4 10 4-4 4 4"/>',
+  list: '<path d="M5.5 4h8m-8 4h8m-8 4h8M2.6 4h.1m-.1 4h.1m-.1 4h.1"/>',
   filter: '<path d="M2 4h12M4.5 8h7M6.5 12h3"/>',
   clock: '<circle cx="8" cy="8" r="6.2"/><path d="M8 4.4V8l2.4 1.6"/>',
   link:

@@ -1,18 +1,15 @@
 /** What nodes measured on their own validation data, as `swarm_lab/facts/measures.py` takes it from the rounds. */
 import type { Measure, NodeMetrics, Round, TrainingDetail } from './api';
-import { number, without } from './values';
+import { number } from './values';
 
 /** A check-in tells of the model that its interval started from: of the round before. */
 export function measure(view: TrainingDetail, done: Round, said: Record<string, NodeMetrics | null>): void {
-  view.metrics = { ...view.metrics };
-  view.merged_batches = { ...view.merged_batches };
   for (const [node, found] of Object.entries(said)) {
     judge(view, node, done.round - 1, found ?? {});
-    const known = view.metrics[node];
     for (const name of ['local_loss', 'local_metric'] as const) {
       const value = number(found?.[name]);
       if (value !== null) {
-        view.metrics[node] = { ...NOTHING, ...(view.metrics[node] ?? known), [name]: value };
+        view.metrics[node] = { ...NOTHING, ...view.metrics[node], [name]: value };
       }
     }
     view.merged_batches[node] = (view.merged_batches[node] ?? 0) + (number(found?.batches) ?? 0);
@@ -48,8 +45,11 @@ export function judge(view: TrainingDetail, node: string, at: number, said: Node
 /** A node that had finished goes on after all: what its rounds told holds again. */
 export function unjudge(view: TrainingDetail, node: string): void {
   const known = { ...NOTHING, ...view.metrics[node], ...view.finished[node] };
-  const nothing = Object.values(known).every(value => value === null);
-  view.metrics = nothing ? without(view.metrics, node) : { ...view.metrics, [node]: known };
+  if (Object.values(known).every(value => value === null)) {
+    delete view.metrics[node];
+  } else {
+    view.metrics[node] = known;
+  }
   const entry = measureOf(view.measures, view.round, node);
   if (entry) {
     entry.loss = entry.metric = null;

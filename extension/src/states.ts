@@ -2,8 +2,7 @@
 import type { NodeInfo, SwarmInfo, TrainingInfo } from './api';
 import type { IconName } from './icons';
 
-/** Translates; what is looked up is English. */
-export type Words = (text: string) => string;
+export type { Words } from './words';
 
 /** Which of the state colours an icon takes; words are always in ink. */
 export type Tone = 'ok' | 'busy' | 'exchange' | 'warn' | 'bad' | 'idle';

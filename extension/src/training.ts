@@ -1,7 +1,7 @@
 /** What the facts of a training add up to, one after another: the same as `swarm_lab/facts/views.py` folds them. */
-import type { Fact, NodeMetrics, NodePhase, Round, TrainingDetail } from './api';
+import type { Fact, NodeMetrics, OutputLine, Round, Told, TrainingDetail } from './api';
 import { judge, measure, unjudge } from './measures';
-import { mean, names, number, text, without } from './values';
+import { mean, names, number, text } from './values';
 
 /** States of a training that every node has ended. */
 export const OVER: ReadonlySet<string> = new Set(['finished', 'stopped', 'failed']);
@@ -16,7 +16,7 @@ const ROUNDS_FOR_PACE = 5;
  * in place: a training has thousands of rounds, and a copy of them with every fact would cost more than the drawing.
  */
 export function fold(detail: TrainingDetail | null, facts: Fact[]): TrainingDetail {
-  const view = detail ? { ...detail } : newTraining('');
+  const view = detail ? ownOf(detail) : newTraining('');
   let changed = detail === null;
   for (const fact of facts) {
     if (fact.seq <= view.seq) {
@@ -27,7 +27,7 @@ export function fold(detail: TrainingDetail | null, facts: Fact[]): TrainingDeta
     view.id ||= step ? text(fact.training) : '';
     if (step && fact.v === 1 && fact.training === view.id) {
       if (LIFE.has(fact.event)) {
-        view.lost = without(view.lost, text(fact.node));
+        delete view.lost[text(fact.node)];
       }
       step(view, fact);
       changed = true;
@@ -39,6 +39,23 @@ export function fold(detail: TrainingDetail | null, facts: Fact[]): TrainingDeta
   }
   summarise(view);
   return view;
+}
+
+/** A copy whose records may be changed; see `fold` for its lists. */
+function ownOf(detail: TrainingDetail): TrainingDetail {
+  return {
+    ...detail,
+    metrics: { ...detail.metrics },
+    waiting: { ...detail.waiting },
+    failed: { ...detail.failed },
+    failures: { ...detail.failures },
+    lost: { ...detail.lost },
+    now: { ...detail.now },
+    progress: { ...detail.progress },
+    merged_batches: { ...detail.merged_batches },
+    finished: { ...detail.finished },
+    told: { ...detail.told }
+  };
 }
 
 /** A training of which nothing is known yet. */
@@ -87,8 +104,6 @@ export function isOver(detail: { state: string }): boolean {
   return OVER.has(detail.state);
 }
 
-type Told = TrainingDetail['told'][string];
-
 type Step = (view: TrainingDetail, fact: Fact) => void;
 
 function created(view: TrainingDetail, fact: Fact): void {
@@ -129,10 +144,10 @@ function resumed(view: TrainingDetail, fact: Fact): void {
   }
   for (const node of nodes) {
     forget(view, node);
-    view.lost = without(view.lost, node);
+    delete view.lost[node];
     if (node in view.finished) {
       unjudge(view, node);
-      view.finished = without(view.finished, node);
+      delete view.finished[node];
     }
   }
   Object.keys(view.failed)
@@ -151,15 +166,15 @@ function progress(view: TrainingDetail, fact: Fact): void {
   const node = text(fact.node);
   started(view);
   const said = { round: number(fact.round), batches: number(fact.batches) ?? 0, loss: number(fact.loss) };
-  view.progress = { ...view.progress, [node]: said };
-  view.waiting = without(view.waiting, node);
+  view.progress[node] = said;
+  delete view.waiting[node];
   enter(view, node, 'TRAINING', fact.time);
 }
 
 function waiting(view: TrainingDetail, fact: Fact): void {
   const node = text(fact.node);
   const { phase = null, reason = null, nodes = null, since = null } = fact;
-  view.waiting = { ...view.waiting, [node]: { phase, reason, nodes, since } };
+  view.waiting[node] = { phase, reason, nodes, since };
   enter(view, node, text(phase) || 'WAITING_FOR_PEERS', number(since) ?? fact.time, names(nodes), text(reason));
 }
 
@@ -167,7 +182,7 @@ function lost(view: TrainingDetail, fact: Fact): void {
   const node = text(fact.node);
   if (!(node in view.failed) && !(node in view.finished)) {
     const { by = null, reason = null, since = null } = fact;
-    view.lost = { ...view.lost, [node]: { by, reason, since } };
+    view.lost[node] = { by, reason, since };
   }
 }
 
@@ -196,7 +211,7 @@ function round(view: TrainingDetail, fact: Fact): void {
   view.told = Object.fromEntries(Object.entries(view.told).filter(([number]) => Number(number) > at));
   measure(view, done, metrics);
   for (const node of done.nodes) {
-    view.waiting = without(view.waiting, node);
+    delete view.waiting[node];
     enter(view, node, 'TRAINING', fact.time);
   }
 }
@@ -205,35 +220,31 @@ function round(view: TrainingDetail, fact: Fact): void {
 function roundTimes(view: TrainingDetail, fact: Fact): void {
   const at = number(fact.round) ?? 0;
   if (at > view.round) {
-    view.told = { ...view.told, [at]: withTimes(view.told[at] ?? { coordinator: null, times: {} }, fact) };
+    addTimes((view.told[at] ??= { coordinator: null, times: {} }), fact);
     return;
   }
   for (let place = view.rounds.length - 1; place >= 0 && view.rounds[place].round >= at; place--) {
     if (view.rounds[place].round === at) {
-      view.rounds[place] = { ...view.rounds[place], ...withTimes(view.rounds[place], fact) };
+      addTimes(view.rounds[place], fact);
     }
   }
 }
 
-function withTimes(told: Told, fact: Fact): Told {
-  const spent = {
+function addTimes(told: Told, fact: Fact): void {
+  told.coordinator = text(fact.coordinator) || told.coordinator;
+  told.times[text(fact.node)] = {
     training: number(fact.training_s) ?? 0,
     waiting: number(fact.waiting_s) ?? 0,
     exchanging: number(fact.exchanging_s) ?? 0
-  };
-  return {
-    coordinator: text(fact.coordinator) || told.coordinator,
-    times: { ...told.times, [text(fact.node)]: spent }
   };
 }
 
 function nodeFinished(view: TrainingDetail, fact: Fact): void {
   const node = text(fact.node);
   forget(view, node);
-  view.waiting = without(view.waiting, node);
-  view.metrics = { ...view.metrics };
+  delete view.waiting[node];
   const { loss = null, metric = null } = view.metrics[node] ?? {};
-  view.finished = { [node]: { loss, metric }, ...view.finished };
+  view.finished[node] ??= { loss, metric };
   judge(view, node, number(fact.round) || view.round, (fact.metrics ?? {}) as NodeMetrics);
   enter(view, node, 'FINISHED', fact.time);
 }
@@ -247,9 +258,9 @@ function nodeFailed(view: TrainingDetail, fact: Fact): void {
     traceback: (fact.traceback as string | null | undefined) ?? null,
     line: number(fact.line)
   };
-  view.failures = { ...view.failures, [node]: failure };
-  view.failed = { ...view.failed, [node]: failure.message };
-  view.waiting = without(view.waiting, node);
+  view.failures[node] = failure;
+  view.failed[node] = failure.message;
+  delete view.waiting[node];
   enter(view, node, failure.code ? `FAILED(${failure.code})` : 'FAILED', fact.time);
 }
 
@@ -268,8 +279,8 @@ function finished(view: TrainingDetail, fact: Fact): void {
 }
 
 function output(view: TrainingDetail, fact: Fact): void {
-  const stream: 'stdout' | 'stderr' = fact.stream === 'stderr' ? 'stderr' : 'stdout';
-  const line = { node: text(fact.node), stream, text: text(fact.text).replace(/\n$/, '') };
+  const stream = fact.stream === 'stderr' ? 'stderr' : 'stdout';
+  const line: OutputLine = { node: text(fact.node), stream, text: text(fact.text).replace(/\n$/, '') };
   view.output = [...(view.output ?? []), line].slice(-OUTPUT_LINES);
 }
 
@@ -284,13 +295,12 @@ function enter(
 ): void {
   const known = view.now[node];
   const begun = known?.phase === phase ? known.since : since;
-  const now: NodePhase = { phase, since: begun, waiting_for, reason };
-  view.now = { ...view.now, [node]: now };
+  view.now[node] = { phase, since: begun, waiting_for, reason };
 }
 
 function forget(view: TrainingDetail, node: string): void {
-  view.failed = without(view.failed, node);
-  view.failures = without(view.failures, node);
+  delete view.failed[node];
+  delete view.failures[node];
 }
 
 /** What follows from the rest: pace, and the mean of what nodes measured last. */

@@ -17,11 +17,3 @@ export function mean(values: (number | null | undefined)[]): number | null {
   const known = values.filter((value): value is number => typeof value === 'number');
   return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : null;
 }
-
-export function without<T>(record: Record<string, T>, key: string): Record<string, T> {
-  if (!(key in record)) {
-    return record;
-  }
-  const { [key]: _gone, ...rest } = record;
-  return rest;
-}

@@ -14,7 +14,7 @@ import grpc.aio
 
 from swarm_lab.errors import RoleRefused, SwarmLabError
 from swarm_lab.identity.ids import SpiffeId
-from swarm_lab.identity.peers import ServerContext, peer_identity
+from swarm_lab.identity.peers import shown_by, verify_leaf
 from swarm_lab.identity.svid import IdentitySource
 
 log = logging.getLogger(__name__)
@@ -99,8 +99,9 @@ class Authorizer(grpc.aio.ServerInterceptor):  # type: ignore[misc, type-arg, un
 
     async def _admit(self, method: str, context: Any) -> None:
         try:
-            _caller.set(self._verify(method, context))
-            _verify_anew.set(partial(self._verify, method, context))
+            leaf, chain = shown_by(context)
+            _caller.set(self._verify(method, leaf, chain))
+            _verify_anew.set(partial(self._verify, method, leaf, chain))
         except SwarmLabError as refusal:
             log.warning(
                 "refused a call",
@@ -114,8 +115,8 @@ class Authorizer(grpc.aio.ServerInterceptor):  # type: ignore[misc, type-arg, un
             )
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{refusal.code}: {refusal.message}")
 
-    def _verify(self, method: str, context: ServerContext) -> SpiffeId:
-        peer = peer_identity(context, self._source)
+    def _verify(self, method: str, leaf: bytes, chain: bytes) -> SpiffeId:
+        peer = verify_leaf(leaf, self._source, chain=chain)
         self._rules.check(method, peer)
         return peer
 

@@ -17,7 +17,6 @@ import grpc.aio
 
 from swarm_lab.identity.authorizer import Authorizer, current_peer
 from swarm_lab.identity.ids import SpiffeId
-from swarm_lab.identity.peers import peer_identity
 from swarm_lab.identity.svid import IdentitySource
 
 __all__ = [
@@ -26,13 +25,12 @@ __all__ = [
     "Authorizer",
     "channel",
     "current_peer",
-    "peer_identity",
     "server_credentials",
 ]
 
 Option = tuple[str, int | str]
 
-# A small model rides on a control message (rounds.md 7.3); larger ones go another way.
+# A small model rides on a control message; larger ones go another way.
 MAX_MESSAGE = 64 * 1024 * 1024
 _SIZES: tuple[Option, ...] = (
     # A model is on its way while the other side still reads: with gRPC's 64 KiB each side waits for the other all the

@@ -31,22 +31,25 @@ class ServerContext(Protocol):
         ...
 
 
-def peer_identity(context: ServerContext, source: IdentitySource, now: float | None = None) -> SpiffeId:
-    """The verified SPIFFE ID of the caller of a gRPC method.
+def shown_by(context: ServerContext) -> tuple[bytes, bytes]:
+    """The caller's leaf and its whole chain as PEM, unchecked; raises `PeerNotVerified` where there is none.
 
-    gRPC accepts a chain to any of the server's roots, so the leaf is checked here against the bundle of the trust
-    domain it claims, with its life, key usage and form. Raises `PeerNotVerified`, `UnknownTrustDomain`,
-    `IdentityExpired`.
+    gRPC makes the answer anew each time, so a stream that is checked with each message asks once.
     """
     found: Mapping[str, Any] = context.auth_context()
     leaf = b"".join(found.get("x509_pem_cert", ()))
     if not leaf:
         raise PeerNotVerified("the caller showed no certificate")
-    return verify_leaf(leaf, source, now, chain=b"".join(found.get("x509_pem_cert_chain", ())))
+    return leaf, b"".join(found.get("x509_pem_cert_chain", ()))
 
 
 def verify_leaf(leaf: bytes, source: IdentitySource, now: float | None = None, chain: bytes = b"") -> SpiffeId:
-    """The SPIFFE ID in a PEM certificate of a peer; see `peer_identity`. `chain` may hold intermediates."""
+    """The verified SPIFFE ID in a PEM certificate of a peer; `chain` may hold intermediates.
+
+    gRPC accepts a chain to any of the server's roots, so the leaf is checked here against the bundle of the trust
+    domain it claims, with its life, key usage and form. Raises `PeerNotVerified`, `UnknownTrustDomain`,
+    `IdentityExpired`.
+    """
     now = time.time() if now is None else now
     key = hashlib.sha256(leaf + b"\0" + chain).digest()
     known = _remembered.get(key)

@@ -6,15 +6,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from IPython.display import DisplayHandle
 
 from swarm_lab.facts.views import TrainingView, apply
+from swarm_lab.front.detail import TrainingDetail, training_detail
 from swarm_lab.front.training import Training
 from swarm_lab.jupyter.card import card
 from swarm_lab.jupyter.picture import picture
 from swarm_lab.jupyter.text import plain
+from swarm_lab.jupyter.view import CellView, Widget
+
+if TYPE_CHECKING:
+    from anywidget import AnyWidget
 
 INTERVAL_S = 0.25
 _OUTPUT_LINES = 200
@@ -31,7 +36,10 @@ class Show(Protocol):
 
 
 class LiveTraining:
-    """Shows one training. Feed it events; it draws at most every `interval` seconds, and once more at the end."""
+    """Shows one training. Feed it events; it draws at most every `interval` seconds, and once more at the end.
+
+    With a `widget` the browser draws while the training runs; the picture then stands at its beginning and its end.
+    """
 
     def __init__(
         self,
@@ -39,12 +47,15 @@ class LiveTraining:
         swarm: str,
         show: Show,
         *,
+        widget: Widget | None = None,
         interval: float = INTERVAL_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.training = training
         self.swarm = swarm
         self._show = show
+        self._view = None if widget is None else CellView(widget, self._whole)
+        self._seq = 0
         self._interval = interval
         self._clock = clock
         self._views: dict[str, TrainingView] = {training: TrainingView(training)}
@@ -73,11 +84,16 @@ class LiveTraining:
             self._ended.set()
             painter.join()
             self.draw()
+            if self._view is not None:
+                self._view.close()
         return last
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Note one event; it is drawn with the next picture."""
+        if self._view is not None:
+            self._view.take(event)
         with self._lock:
+            self._seq = int(event["seq"])
             if event.get("event") == "output" and event.get("training") == self.training:
                 self._output.append((str(event.get("node")), str(event.get("text", "")).rstrip("\n")))
             else:
@@ -95,10 +111,17 @@ class LiveTraining:
             )
         return {"text/html": card(shot), "text/plain": plain(shot)}
 
+    def _whole(self) -> TrainingDetail:
+        with self._lock:
+            return training_detail(self._views[self.training], swarm=self.swarm, seq=self._seq)
+
     def _paint(self) -> None:
         """Draw in the background, so that time goes on where no event comes."""
         while not self._ended.wait(self._interval):
-            self.draw()
+            if self._view is None:
+                self.draw()
+            else:
+                self._view.flush()
 
 
 def still(training: Training) -> Bundle:
@@ -110,15 +133,26 @@ def still(training: Training) -> Bundle:
 class NotebookShow:
     """Shows in the output of the running cell. One that cannot be updated (a terminal) gets lines instead."""
 
-    def __init__(self) -> None:
+    def __init__(self, widget: AnyWidget | None = None) -> None:
         self._handle: Any = None  # IPython has no types
+        self._widget = widget
 
     def __call__(self, bundle: Bundle) -> None:
-        """Make the output, then update it; works from any thread."""
+        """Make the output, then update it; works from any thread.
+
+        A widget is in the first output alone: JupyterLab shows it instead of the picture, and an error in place of it
+        where there is no kernel any more. What is saved with the notebook at the end is the picture.
+        """
         show = self._handle.update if self._handle is not None else self._first()
-        show(bundle, raw=True)
+        show(bundle if self._widget is None else self._with_widget(bundle), raw=True)
 
     def _first(self) -> Any:
         made: Any = DisplayHandle
         self._handle = made()
         return self._handle.display
+
+    def _with_widget(self, bundle: Bundle) -> dict[str, Any]:
+        widget, self._widget = self._widget, None
+        found: Any = widget._repr_mimebundle_() if widget is not None else None
+        data = found[0] if isinstance(found, tuple) else found
+        return {**(data or {}), **bundle}

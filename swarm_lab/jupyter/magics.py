@@ -23,6 +23,7 @@ from swarm_lab.jupyter.card import duration, style
 from swarm_lab.jupyter.cell import Cell, modules_beside
 from swarm_lab.jupyter.completion import swarm_matcher
 from swarm_lab.jupyter.live import LiveTraining, NotebookShow, still
+from swarm_lab.jupyter.view import training_widget
 from swarm_lab.spec import DEFAULT_NAME
 from swarm_lab.swarm import Swarm
 from swarm_lab.verbs import start, verb
@@ -120,7 +121,8 @@ class SwarmMagics(Magics):
     def _follow(self, training: Training, target: str | None) -> None:
         self._keep(training, target)
         swarm = training.facts.name
-        live = LiveTraining(training.id, swarm, NotebookShow())
+        widget = training_widget(training.id, swarm)
+        live = LiveTraining(training.id, swarm, NotebookShow(widget), widget=widget)
         last = live.follow(
             training.events(),
             detached=f"Detached. {training.id} goes on; `{PROMPT} attach {training.id} --name {swarm}` shows it again, "

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.ledger.signing import training_key
+from swarm_lab.nodes.round_ports import Arrived
 from swarm_lab.rounds.checkpoints import Checkpoint, Checkpoints
 from swarm_lab.rounds.layout import Buffer, Layout
 from swarm_lab.rounds.messages import FetchMessage, Heartbeat, Message, ModelMessage, NodeId, Phase
@@ -36,21 +37,15 @@ class Archive:
         self._tasks: set[asyncio.Task[None]] = set()
         self._last: Checkpoint | None = max(checkpoints.stored(), key=lambda c: c.round, default=None)
 
-    def receive(
-        self,
-        sender: NodeId,
-        instance: str,
-        message: Message,
-        payload: tuple[str, bytearray] | None,
-        direct: bool = True,
-    ) -> None:
+    def receive(self, arrived: Arrived) -> None:
         """Answer a peer that came late."""
         if self._last is None:
             return
+        message = arrived.message
         if isinstance(message, Heartbeat) and message.phase is not Phase.FINISHED:
-            self._spawn(self._post(sender, self._beat(self._last), None))
+            self._spawn(self._post(arrived.sender, self._beat(self._last), None))
         elif isinstance(message, FetchMessage):
-            self._spawn(self._give(sender, message.root))
+            self._spawn(self._give(arrived.sender, message.root))
 
     def refuse(self, sender: NodeId, reason: str) -> None:
         """A message broke a rule; the training is over, so a log line is enough."""

@@ -12,16 +12,15 @@ from typing import Any
 
 from swarm_lab.errors import SwarmLabError
 from swarm_lab.nodes.exchange import Told
-from swarm_lab.nodes.exchange_orders import ExchangeOrders
+from swarm_lab.nodes.exchanges import Exchanges
 from swarm_lab.nodes.heartbeats import Heartbeats
 from swarm_lab.nodes.liveness import Change, Liveness
 from swarm_lab.nodes.pilot import Pilot
-from swarm_lab.nodes.round_ports import Listener, SendTo, TrainingLedger
+from swarm_lab.nodes.round_ports import Arrived, Listener, SendTo, TrainingLedger
 from swarm_lab.nodes.transport import Sent
 from swarm_lab.nodes.vault import Vault
 from swarm_lab.rounds import events as e
 from swarm_lab.rounds.exchange_events import EndExchange, ExchangeDone, StartExchange
-from swarm_lab.rounds.layout import Buffer
 from swarm_lab.rounds.machine import Machine
 from swarm_lab.rounds.messages import Digest, Heartbeat, Message, NodeId, Phase, PlanMessage
 
@@ -49,7 +48,7 @@ class Driver:
     ) -> None:
         self.machine = machine
         self.pilot: Pilot | None = None
-        self.exchange: ExchangeOrders | None = None
+        self.exchange: Exchanges | None = None
         self.liveness = Liveness()
         self._me = me
         self._vault = vault
@@ -90,45 +89,40 @@ class Driver:
             self._ledger_moved.set()
         self._heartbeats.beat()
 
-    def receive(
-        self,
-        sender: NodeId,
-        instance: str,
-        message: Message,
-        payload: tuple[Digest, Buffer] | None,
-        direct: bool = True,
-    ) -> None:
-        """A checked message of a peer; `direct`: no other peer has passed it on."""
+    def receive(self, arrived: Arrived) -> None:
+        """A checked message of a peer."""
         if not self._started:
             return
+        sender, message = arrived.sender, arrived.message
         beat = message if isinstance(message, Heartbeat) else None
-        self._changed(self.liveness.heard(sender, instance, self._clock(), beat, direct=direct))
+        self._changed(self.liveness.heard(sender, arrived.instance, self._clock(), beat, direct=arrived.direct))
         if beat is not None:
             self._tick()
             return
         if isinstance(message, PlanMessage) and not self._knows_members(message):
-            self._spawn(self._take_after_a_look(sender, message, payload))
+            self._spawn(self._take_after_a_look(arrived))
         else:
-            self._take(sender, message, payload)
+            self._take(arrived)
 
-    def _take(self, sender: NodeId, message: Message, payload: tuple[Digest, Buffer] | None) -> None:
+    def _take(self, arrived: Arrived) -> None:
+        message, payload = arrived.message, arrived.payload
         if payload is not None:
             # At the last moment: what the machine has not heard of, the next `Keep` drops.
             self._vault.put(*payload)
         if isinstance(message, PlanMessage):
-            self._listener.plan(sender, message)
-        self.apply(e.Received(self._clock(), sender, message, payload[0] if payload else None))
+            self._listener.plan(arrived.sender, message)
+        self.apply(e.Received(self._clock(), arrived.sender, message, payload[0] if payload else None))
 
     def _knows_members(self, plan: PlanMessage) -> bool:
         return all(entry.participant.node in self._view.members for entry in plan.entries)
 
-    async def _take_after_a_look(self, sender: NodeId, message: Message, payload: tuple[Digest, Buffer] | None) -> None:
+    async def _take_after_a_look(self, arrived: Arrived) -> None:
         """A coordinator that saw an announcement a moment earlier is no liar: look at the ledger first."""
         try:
             self._see(await self._ledger.view())
         except SwarmLabError as error:
             log.debug("the ledger does not answer", extra={"code": error.code, "reason": error.message})
-        self._take(sender, message, payload)
+        self._take(arrived)
 
     def sent(self, sent: Sent) -> None:
         """How a call to a peer ended."""

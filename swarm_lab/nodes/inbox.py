@@ -18,12 +18,13 @@ from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.nodes.links import limit_s
 from swarm_lab.nodes.message_frames import Chunk
 from swarm_lab.nodes.relay import Relay
+from swarm_lab.nodes.round_ports import Arrived
 from swarm_lab.nodes.transport import PROTOCOL
 from swarm_lab.protos import peer_pb2, peer_pb2_grpc
 from swarm_lab.rounds import codec
 from swarm_lab.rounds.digests import examine
 from swarm_lab.rounds.layout import Layout
-from swarm_lab.rounds.messages import Message, NodeId
+from swarm_lab.rounds.messages import NodeId
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +45,8 @@ class Recipient(Protocol):
         """The peer's ledger id, if it is enrolled and assigned to the training."""
         ...
 
-    def receive(
-        self,
-        sender: NodeId,
-        instance: str,
-        message: Message,
-        payload: tuple[str, bytearray] | None,
-        direct: bool = True,
-    ) -> None:
-        """Take a checked message; `direct`: no other peer has passed it on."""
+    def receive(self, arrived: Arrived) -> None:
+        """Take a checked message."""
         ...
 
     def refuse(self, sender: NodeId, reason: str) -> None:
@@ -139,7 +133,7 @@ class Inbox(peer_pb2_grpc.PeerServicer):
         metrics.received_bytes.labels(peer.node).inc(len(head.body) + head.payload_bytes)
         if origin == sender:
             self._learn(peer, head.streams if head.streams < 65536 else 0)
-        recipient.receive(origin, head.instance[:64], message, payload, origin == sender)
+        recipient.receive(Arrived(origin, head.instance[:64], message, payload, origin == sender))
 
     async def Describe(self, request: peer_pb2.DescribeRequest, context: _DescribeContext) -> peer_pb2.DescribeReply:
         """The layout of this node's model in a training."""

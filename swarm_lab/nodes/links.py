@@ -31,8 +31,9 @@ CALL_S = 5.0
 _SLOWEST_RATE = 250_000.0
 _QUEUE_LIMIT = 64
 _REDIAL_S = 0.05
-# How a stream ends when nobody is there; any other status is somebody's answer.
-_GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+# How a stream ends when nobody is there; any other status is somebody's answer. INTERNAL is gRPC's own word for a write
+# into a stream whose end it has not told yet.
+_GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL)
 
 
 def limit_s(nbytes: int) -> float:

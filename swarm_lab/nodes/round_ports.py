@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from swarm_lab.rounds import events as e
@@ -10,6 +11,21 @@ from swarm_lab.rounds.layout import Buffer
 from swarm_lab.rounds.messages import Certificate, Digest, Message, NodeId, PlanMessage, SignedCheckIn
 
 SendTo = Callable[[NodeId, Message, "tuple[Digest, Buffer] | None"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A checked message of a peer.
+
+    `instance` tells the peer's process from the one before it; `payload` is the root and bytes of a model; `direct` is
+    whether no other peer has passed it on.
+    """
+
+    sender: NodeId
+    instance: str
+    message: Message
+    payload: tuple[Digest, Buffer] | None = None
+    direct: bool = True
 
 
 class TrainingLedger(Protocol):

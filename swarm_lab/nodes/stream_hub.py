@@ -180,7 +180,7 @@ class StreamHub:
 
 
 class TrainingStreams:
-    """The hub as one training sees it (`exchange_orders.Streams`)."""
+    """The hub as one training sees it (`exchanges.Streams`)."""
 
     def __init__(self, hub: StreamHub, training: str, find: Callable[[NodeId], PeerAddress | None]) -> None:
         self._hub = hub

@@ -25,7 +25,7 @@ from swarm_lab.ledger.records import Perf, Terms, TrainingInfo
 from swarm_lab.ledger.signing import training_key
 from swarm_lab.nodes.agreement import merged_arguments
 from swarm_lab.nodes.driver import Driver
-from swarm_lab.nodes.exchange_orders import exchange_of
+from swarm_lab.nodes.exchanges import exchanges_of
 from swarm_lab.nodes.ledger_port import LedgerPort
 from swarm_lab.nodes.pilot import Pilot
 from swarm_lab.nodes.program import Exit, Program
@@ -41,6 +41,7 @@ from swarm_lab.nodes.program_side import (
 )
 from swarm_lab.nodes.registration import Registration
 from swarm_lab.nodes.reporter import Reporter
+from swarm_lab.nodes.round_ports import Arrived
 from swarm_lab.nodes.staging import StageRequest
 from swarm_lab.nodes.starts import Starts, resume_of
 from swarm_lab.nodes.vault import Vault
@@ -101,17 +102,10 @@ class TrainingRun:
         node = self._place.directory.node(peer)
         return node if node in self._members() else None
 
-    def receive(
-        self,
-        sender: NodeId,
-        instance: str,
-        message: Message,
-        payload: tuple[str, bytearray] | None,
-        direct: bool = True,
-    ) -> None:
+    def receive(self, arrived: Arrived) -> None:
         """A checked message of a peer: see `inbox.Recipient`."""
         if self._driver is not None:
-            self._driver.receive(sender, instance, message, payload, direct)
+            self._driver.receive(arrived)
 
     def refuse(self, sender: NodeId, reason: str) -> None:
         """A peer's message broke a rule."""
@@ -237,7 +231,7 @@ class TrainingRun:
         port = ProgramPort(program, self._vault)
         pilot = driver.pilot = Pilot(port, self._vault, driver.apply, sharded=True, wire=rules.wire)
         names, find = (self.id, rules.training), place.directory.find
-        driver.exchange = exchange_of(
+        driver.exchange = exchanges_of(
             me, names, rules.wire, self._vault, place.ledger, place.streams, find, driver, self.refuse
         )
         place.transport.listen(self.id, driver.sent)

@@ -93,10 +93,26 @@ def test_contents(wheel: Path) -> None:
     ):
         assert wanted in names, wanted
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"swarm_lab"}
+    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {"swarm_lab"}
     unwanted = ("node_modules", "__pycache__", ".ipynb_checkpoints", "conftest", "/test_")
     assert [name for name in names if any(part in name for part in unwanted)] == []
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_jupyter_finds_its_parts(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    data = {name.split(".data/data/")[1] for name in names if ".data/data/" in name}
+    extension = "share/jupyter/labextensions/swarm-lab"
+    for wanted in (
+        f"{extension}/package.json",
+        f"{extension}/install.json",
+        f"{extension}/static/style.js",
+        f"{extension}/schemas/swarm-lab/commands.json",
+        "etc/jupyter/jupyter_server_config.d/swarm_lab.json",
+    ):
+        assert wanted in data, wanted
+    # Once: not in the package as well.
+    assert [name for name in names if name.startswith("swarm_lab/jupyter/labextension/")] == []
 
 
 def test_bytecode_travels_with_the_abi(wheel: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from swarm_lab.ledger.signing import Domain, KeySigner, KeyVerifier, LedgerKey
 from swarm_lab.nodes.driver import Driver
 from swarm_lab.nodes.pilot import Arrival, Pilot
+from swarm_lab.nodes.round_ports import Arrived
 from swarm_lab.nodes.vault import Vault
 from swarm_lab.rounds.checkpoints import Checkpoints
 from swarm_lab.rounds.events import Fail, Finish, LedgerView, Member, Notice, Rules
@@ -177,7 +178,7 @@ class Node:
             return
         payload = None if payload is None else (payload[0], bytes(payload[1]))
         await asyncio.sleep(0.001)
-        peer.driver.receive(self.id, f"{self.index}/{self.starts}", message, payload)
+        peer.driver.receive(Arrived(self.id, f"{self.index}/{self.starts}", message, payload))
 
     async def crash(self) -> None:
         self.swarm.live.pop(self.id, None)

@@ -34,6 +34,7 @@ it.each([
   [duration(17.44), '17 s'],
   [duration(7.44), '7.4 s'],
   [duration(360), '6 min'],
+  [duration(3650 * 86400), '10 y'],
   [bytes(3.1 * 1024 ** 3), '3.1G'],
   [bytes(512), '512B']
 ])('%s reads as %s', (shown, expected) => expect(shown).toBe(expected));

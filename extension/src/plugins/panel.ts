@@ -1,21 +1,31 @@
 /** The side panel. */
-import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { IMovableSectionRegistry } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
-import { SidePanel } from '@jupyterlab/ui-components';
+import { Work } from '../actions/work';
 import { PANEL_ID } from '../commands';
-import { swarmIcon } from '../labIcons';
+import { SwarmPanel } from '../panel';
+import { ISwarmModel } from '../tokens';
 
 export const panel: JupyterFrontEndPlugin<void> = {
   id: 'swarm-lab:panel',
   description: 'Shows the swarms in a side panel.',
   autoStart: true,
-  optional: [ITranslator],
-  activate: (app: JupyterFrontEnd, translator: ITranslator | null): void => {
-    const trans = (translator ?? nullTranslator).load('swarm_lab');
-    const widget = new SidePanel({ translator: translator ?? nullTranslator });
-    widget.id = PANEL_ID;
-    widget.title.icon = swarmIcon;
-    widget.title.caption = trans.__('Swarms');
+  requires: [ISwarmModel],
+  optional: [ILayoutRestorer, IMovableSectionRegistry, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    model: ISwarmModel,
+    restorer: ILayoutRestorer | null,
+    movable: IMovableSectionRegistry | null,
+    translator: ITranslator | null
+  ): void => {
+    const used = translator ?? nullTranslator;
+    const trans = used.load('swarm_lab');
+    const work = new Work(model, trans);
+    const widget = new SwarmPanel({ model, commands: app.commands, trans, work }, used);
+    restorer?.add(widget, PANEL_ID);
     app.shell.add(widget, 'left', { rank: 600, type: 'Swarms' });
+    movable?.registerSource('swarm-lab:panel', trans.__('Swarms'), widget);
   }
 };

@@ -27,7 +27,7 @@ class Split(nn.Module):
 WHOLE = "model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)).to(DEVICE)"
 PROGRAM = """
 x, y = torch.randn(64, 4), torch.arange(64) % 2
-opt = torch.optim.Adam(model.parameters(), lr=0.01, capturable=DEVICE == "cuda")
+opt = torch.optim.Adam(model.parameters(), lr=0.01, capturable=all(p.is_cuda for p in model.parameters()))
 cb = SwarmCallback(model=model, optimizer=opt, val_data=(x, y), loss_function="CrossEntropyLoss",
                    loss_function_args={"weight": torch.tensor([1.0, 2.0])},
                    metric_function="Accuracy", metric_function_args={"task": "multiclass", "num_classes": 2})

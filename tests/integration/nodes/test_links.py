@@ -22,6 +22,7 @@ from swarm_lab.identity.svid import FixedSource
 from swarm_lab.nodes import inbox, transport
 from swarm_lab.nodes import message_frames as frames
 from swarm_lab.nodes.inbox import Inbox
+from swarm_lab.nodes.round_ports import Arrived
 from swarm_lab.nodes.transport import PeerAddress, Sent, Transport
 from swarm_lab.rounds.layout import Layout, root
 from swarm_lab.rounds.messages import FetchMessage, Heartbeat, Message, ModelMessage, Phase
@@ -44,8 +45,8 @@ class Recipient:
     def member(self, peer: SpiffeId) -> str | None:
         return self.members.get(peer)
 
-    def receive(self, sender: str, instance: str, message: Message, payload: Any, direct: bool = True) -> None:
-        self.got.append((sender, message, payload))
+    def receive(self, arrived: Arrived) -> None:
+        self.got.append((arrived.sender, arrived.message, arrived.payload))
 
     def refuse(self, sender: str, reason: str) -> None:
         self.refused.append(reason)

@@ -81,6 +81,7 @@ EXAMPLES = [
         gain=0.1,
     ),
 ]
+WELCOME = Example("welcome", "welcome", (), {"passes": 3, "pause": 0})
 
 
 @pytest.fixture
@@ -109,6 +110,16 @@ def test_a_notebook_runs_to_its_end_and_its_swarm_is_worth_it(
     assert facts["ok"] and facts["verified"]
     judge(scores, example)
     one_model_everywhere(facts["training"], example)
+    assert left_running(folder.parent) == []
+
+
+def test_the_welcome_notebook_runs_to_its_end(folder: Path, need: Callable[..., None]) -> None:
+    """It has no score to reach: it shows a newcomer around."""
+    need("anvil", "python:papermill", "python:sklearn")
+    executed = execute(WELCOME, folder)
+    assert errors(executed) == []
+    (view,) = fold(read(SwarmPaths.of(WELCOME.swarm).root)).values()
+    assert view.state == "finished" and len(view.nodes) == 4 and len(view.rounds) >= 3
     assert left_running(folder.parent) == []
 
 

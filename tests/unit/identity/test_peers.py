@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from swarm_lab.errors import IdentityExpired, PeerNotVerified, UnknownTrustDomain
 from swarm_lab.identity.authority import Authority
 from swarm_lab.identity.ids import SpiffeId
-from swarm_lab.identity.peers import peer_identity, verify_leaf
+from swarm_lab.identity.peers import shown_by, verify_leaf
 from swarm_lab.identity.svid import FixedSource
 
 HOUR = timedelta(hours=1)
@@ -123,5 +123,6 @@ def test_what_is_no_certificate_is_refused() -> None:
     with pytest.raises(PeerNotVerified, match="cannot be read"):
         verify_leaf(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", SOURCE)
     with pytest.raises(PeerNotVerified, match="no certificate"):
-        peer_identity(Context(), SOURCE)
-    assert peer_identity(Context(x509_pem_cert=[A.issue(PEER, HOUR).cert_pem]), SOURCE) == PEER
+        shown_by(Context())
+    leaf, chain = shown_by(Context(x509_pem_cert=[A.issue(PEER, HOUR).cert_pem]))
+    assert verify_leaf(leaf, SOURCE, chain=chain) == PEER

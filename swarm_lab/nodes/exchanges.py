@@ -1,4 +1,4 @@
-"""The machine's orders for the sharded exchange, with the buffers that they need, carried out in their order."""
+"""The sharded exchanges of one training, one after the other: the machine's orders, carried out with their buffers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Streams(Protocol):
         ...
 
 
-class ExchangeOrders:
+class Exchanges:
     """Of one training. All methods belong to the event loop; the exchange itself works in threads.
 
     Models that an exchange reads stay in memory until the next order has been carried out.
@@ -171,7 +171,7 @@ class ExchangeOrders:
         return order.method in GLOBAL or ties or not self._exchange.exact
 
 
-def exchange_of(
+def exchanges_of(
     me: NodeId,
     training: tuple[str, Digest],
     wire: str,
@@ -181,7 +181,7 @@ def exchange_of(
     find: Callable[[NodeId], PeerAddress | None],
     hears: Hears,
     refuse: Callable[[NodeId, str], None],
-) -> ExchangeOrders:
+) -> Exchanges:
     """The sharded exchange of one start of a program, on the node's streams; `training` is its id and its ledger key.
 
     `refuse` is told of peers whose frames broke a rule, in the event loop, as `hears` is.
@@ -201,4 +201,4 @@ def exchange_of(
 
     exchange = BlockExchange(me, training, layout, wire, keys, send, tell)
     hub.register(training[0], me, exchange, layout, refused)
-    return ExchangeOrders(me, vault, exchange, TrainingStreams(hub, training[0], find), hears.without_exchange)
+    return Exchanges(me, vault, exchange, TrainingStreams(hub, training[0], find), hears.without_exchange)
