@@ -1,4 +1,4 @@
-"""Faileds as the panel gets them: the one place where an error becomes a status, a code, a next step and an action."""
+"""Failures as the panel gets them: the one place where an error becomes a status, a code, a next step and an action."""
 
 from __future__ import annotations
 
