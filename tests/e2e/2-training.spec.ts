@@ -17,7 +17,7 @@ test('a training is followed through all that happens to it', async ({ lab, page
   await lab.open();
   const line = lab.swarm(SWARM);
   const cell = page.locator('.jp-OutputArea').getByRole('region', { name: /^Training / });
-  const tab = page.getByRole('tabpanel', { name: /^Training / });
+  const tab = page.getByRole('tabpanel', { name: / of ward$/ });
   const [inCell, inTab] = [cell, tab].map(where => where.getByRole('progressbar', { name: 'Round' }));
 
   await test.step('a cell starts it; panel, status bar and cell count its rounds', async () => {

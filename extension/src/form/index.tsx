@@ -51,7 +51,7 @@ function NewSwarm(props: IFormContext & { onClose(): void }): JSX.Element {
   const { work, trans, onClose } = props;
   const { model } = work;
   const first = useMemo(() => firstText(model.swarms.map(swarm => swarm.swarm)), [model]);
-  const [text, setText] = useState(first);
+  const [{ text, typed }, setDraft] = useState({ text: first, typed: true });
   const [problems, setProblems] = useState<readonly SpecProblem[]>([]);
   const [phase, setPhase] = useState<'checking' | 'ready' | 'invalid' | 'starting'>('checking');
   const [schemas, setSchemas] = useState<ISchemas | null>(null);
@@ -122,7 +122,7 @@ function NewSwarm(props: IFormContext & { onClose(): void }): JSX.Element {
               values={last.current}
               problems={problems}
               translator={props.translator}
-              onChange={next => setText(current => withValues(current, next))}
+              onChange={next => setDraft(draft => ({ text: withValues(draft.text, next), typed: false }))}
             />
           )}
           {schemas !== null && schemas.fileOnly.length > 0 && (
@@ -131,7 +131,14 @@ function NewSwarm(props: IFormContext & { onClose(): void }): JSX.Element {
             </p>
           )}
         </div>
-        <Yaml {...props} text={text} problems={problems} onText={setText} values={values} />
+        <Yaml
+          {...props}
+          text={text}
+          typed={typed}
+          problems={problems}
+          onText={written => setDraft({ text: written, typed: true })}
+          values={values}
+        />
       </div>
       <Foot
         phase={phase}
@@ -184,12 +191,14 @@ function Fields({ schema, ui, validator, values, problems, translator, onChange 
 
 interface IYamlProps extends IFormContext {
   text: string;
+  /** The text comes from the editor: writing it back, a moment later, would undo what was typed since. */
+  typed: boolean;
   values: Values | null;
   problems: readonly SpecProblem[];
   onText(text: string): void;
 }
 
-function Yaml({ text, values, problems, trans, editors, onText }: IYamlProps): JSX.Element {
+function Yaml({ text, typed, values, problems, trans, editors, onText }: IYamlProps): JSX.Element {
   const host = useRef<HTMLDivElement>(null);
   const editor = useRef<YamlEditor | null>(null);
   useEffect(() => {
@@ -200,10 +209,10 @@ function Yaml({ text, values, problems, trans, editors, onText }: IYamlProps): J
     // The text that comes later is set below; a new editor for each would lose the cursor.
   }, []);
   useEffect(() => {
-    if (editor.current !== null) {
+    if (editor.current !== null && !typed) {
       editor.current.text = text;
     }
-  }, [text]);
+  }, [text, typed]);
   useEffect(() => editor.current?.mark(problems), [problems]);
   const same = values === null ? null : sameAs(values);
   return (
