@@ -21,7 +21,7 @@ LIMIT_S = 1200
 LABEXTENSION = "swarm_lab/jupyter/labextension"
 SHARED = "share/jupyter/labextensions/swarm-lab"
 # One file of each part that the build makes.
-BUILT = (f"{LABEXTENSION}/package.json", f"{LABEXTENSION}/static/style.js")
+BUILT = (f"{LABEXTENSION}/package.json", f"{LABEXTENSION}/static/style.js", "swarm_lab/jupyter/static/views.js")
 
 
 class CannotBuild(Exception):

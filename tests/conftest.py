@@ -23,6 +23,7 @@ MARKS = {
     "integration": "starts real processes",
     "faults": "kills, cuts or spoils something on purpose",
     "conformance(*ids, different=None)": "shows the IDs of docs/conformance.md; `different`: what ours does instead",
+    "e2e": "uses JupyterLab in a browser",
     "package": "builds the wheel and uses it outside the repository",
     "slow": "takes more than a few seconds",
 }
@@ -63,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("integration")
         elif folder in MARKS:
             item.add_marker(folder)
-    order = ("package", "faults", "integration", "unit")
+    order = ("package", "e2e", "faults", "integration", "unit")
     items.sort(
         key=lambda item: -max((order.index(mark.name) for mark in item.iter_markers() if mark.name in order), default=0)
     )

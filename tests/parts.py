@@ -34,6 +34,10 @@ def missing(name: str) -> str | None:
     if name == "extension":
         tool = Path(__file__).parents[1] / "extension/node_modules/.bin/esbuild"
         return None if tool.exists() else "extension/ is not installed: `cd extension && jlpm install`"
+    if name == "front end":
+        built = Path(__file__).parents[1] / "swarm_lab" / "jupyter"
+        there = all((built / part).is_file() for part in ("labextension/package.json", "static/views.js"))
+        return None if there else "the front end is not built: `make extension`"
     if name == "anvil":
         return _missing_anvil()
     if name == "faketime":  # the library alone, which Debian puts beside the program

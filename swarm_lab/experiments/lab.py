@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from swarm_lab.experiments.baselines import Framework
 from swarm_lab.experiments.notebooks import example_path, notebook_path
 
 WELCOME = "welcome"
@@ -37,7 +38,7 @@ def main(folder: Path, arguments: Sequence[str]) -> None:
 def furnish(home: Path) -> Path:
     """Copy the notebooks that are not there yet; returns the one to open."""
     home.mkdir(parents=True, exist_ok=True)
-    framework = "torch" if importlib.util.find_spec("torch") else "keras"
+    framework: Framework = "torch" if importlib.util.find_spec("torch") else "keras"
     for source in (example_path(WELCOME), notebook_path(framework)):
         if not (home / source.name).exists():
             shutil.copyfile(source, home / source.name)

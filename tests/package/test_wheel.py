@@ -90,6 +90,8 @@ def test_contents(wheel: Path) -> None:
         "swarm_lab/provision/npm/package.json",
         "swarm_lab/provision/npm/package-lock.json",
         "swarm_lab/provision/npm/node-requirements.txt",
+        "swarm_lab/jupyter/static/views.js",
+        "swarm_lab/jupyter/static/views.css",
     ):
         assert wanted in names, wanted
     tops = {name.split("/")[0] for name in names}

@@ -86,7 +86,6 @@ function NewSwarm(props: IFormContext & { onClose(): void }): JSX.Element {
   }, [model, text]);
 
   const start = async (): Promise<void> => {
-    // Not waiting for a check that goes on: the start makes its own, and a press must not be lost.
     if (phase === 'invalid' || phase === 'starting') {
       return;
     }

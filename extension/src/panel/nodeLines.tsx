@@ -118,9 +118,8 @@ export function NodeLine(props: INodeProps): JSX.Element {
       onPointerUp={() => (press.current = null)}
     >
       <div className="swl-Node-line">
-        <span />
-        <Icon name={kindIcon(node.kind)} className="kind" label={node.kind} />
         <span className="swl-Node-name" role="rowheader">
+          <Icon name={kindIcon(node.kind)} className="kind" label={node.kind} />
           <span className="swl-cut">{node.name}</span>
           {row.index !== null && <Swatch index={row.index} />}
         </span>

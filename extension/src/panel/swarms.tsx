@@ -114,6 +114,7 @@ function SwarmRow({ swarm, selected, trans, onSelect, onOpen }: IRowProps): JSX.
       className={`swl-Swarm ${selected ? 'is-selected' : ''}`}
       data-swarm={swarm.swarm}
       data-state={swarm.state}
+      role="none"
       onClick={onSelect}
       onContextMenu={onSelect}
       onDoubleClick={onOpen}
@@ -122,14 +123,16 @@ function SwarmRow({ swarm, selected, trans, onSelect, onOpen }: IRowProps): JSX.
         className="swl-Swarm-name"
         role="option"
         aria-selected={selected}
-        aria-label={`${swarm.swarm}, ${word}, ${what}`}
         tabIndex={selected ? 0 : -1}
       >
         <Icon name={look.icon} tone={look.tone} label={word} />
         <span className={`swl-cut ${selected ? 'swl-b' : ''}`}>{swarm.swarm}</span>
         <span className="what">{what}</span>
       </div>
-      <IconButton icon="more" label={trans.__('Actions for %1', swarm.swarm)} tabIndex={-1} onClick={openMenu} />
+      {/* For the pointer alone: a listbox holds options and nothing else. Shift+F10 opens the same menu. */}
+      <span aria-hidden>
+        <IconButton icon="more" label={trans.__('Actions for %1', swarm.swarm)} tabIndex={-1} onClick={openMenu} />
+      </span>
     </div>
   );
 }

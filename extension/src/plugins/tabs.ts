@@ -114,6 +114,7 @@ export const tabs: JupyterFrontEndPlugin<void> = {
 function framed<T extends Widget>(id: string, content: T): MainAreaWidget<T> {
   const widget = new MainAreaWidget({ content });
   widget.id = id;
+  widget.toolbar.hide(); // the tabs have a bar of their own
   return widget;
 }
 

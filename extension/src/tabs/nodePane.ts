@@ -3,14 +3,14 @@ import { CommandRegistry } from '@lumino/commands';
 import type { Failure, NodeDetail, SwarmInfo, TrainingDetail } from '../api';
 import { CommandIDs } from '../commands';
 import { asFailure } from '../failure';
-import { bytes, duration, moment, NONE, percent } from '../format';
+import { bytes, duration, NONE, percent } from '../format';
 import { nodeLook, PHASES, roster, running } from '../states';
 import type { ISwarmModel } from '../tokens';
 import { pathOf } from '../transport';
 import { LogView } from '../views';
 import { button, el, icon, setText, stateOf, swatch } from '../views/dom';
 import { short } from '../views/lanes';
-import type { Trans } from '../words';
+import { type Trans, wordsOf } from '../words';
 
 const FRESH_MS = 5000;
 const SOON_S = 600;
@@ -128,8 +128,8 @@ export class NodePane {
       rows.push([trans.__('Seat'), seat, lease.until === null ? '' : trans.__('held until %1', clock(lease.until))]);
     }
     const ledger = detail?.ledger ?? null;
-    if (ledger && (ledger.sn !== null || ledger.block !== null)) {
-      const block = ledger.block === null ? '' : trans.__('block %1', ledger.block);
+    if (ledger && (ledger.sn !== null || ledger.block)) {
+      const block = !ledger.block ? '' : trans.__('block %1', ledger.block);
       rows.push([trans.__('Ledger'), ledger.sn ?? block, ledger.sn ? block : '']);
     }
     if (ledger?.account) {
@@ -144,9 +144,11 @@ export class NodePane {
       const { cpu, memory, gpu } = info.load;
       rows.push([trans.__('Load'), trans.__('CPU %1, memory %2', percent(cpu), bytes(memory)), gpu === null ? '' : trans.__('GPU %1', percent(gpu))]);
     }
-    if (info.phase !== null && info.phase_since !== null && PHASES[info.phase]) {
-      const since = moment(info.phase_since, now, span => trans.__('%1 ago', span));
-      rows.push([trans.__('Phase'), trans.__('since %1', since), info.waiting_for.length ? trans.__('waits for %1', info.waiting_for.join(', ')) : '']);
+    const phase = info.phase === null ? null : PHASES[info.phase];
+    if (phase && info.phase_since !== null) {
+      const lasts = trans.__('for %1', duration(Math.max(1, Math.round(now - info.phase_since))));
+      const wait = info.waiting_for.length ? trans.__('waits for %1', info.waiting_for.join(', ')) : '';
+      rows.push([trans.__('Phase'), wordsOf(trans)(phase.word), [lasts, wait].filter(Boolean).join(', ')]);
     }
     this._write(rows);
   }

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from swarm_lab import errors as e
 from swarm_lab.errors import SwarmLabError, UsageError
 from swarm_lab.jupyter.server.models import ErrorAction, Failed, SwarmError
+from swarm_lab.jupyter.server.words import say
 
 # The first that fits counts; what fits none is 500.
 _STATUS: tuple[tuple[int, tuple[type[SwarmLabError], ...]], ...] = (
@@ -70,7 +71,7 @@ def of_validation(error: ValidationError) -> UsageError:
     """A body that does not fit its model, in words: the first field that is wrong."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
+    message = say(first)
     more = len(error.errors()) - 1
     words = f"{field}: {message}" if field else message
     return UsageError(words + (f" (and {more} more)" if more else ""), next_step="correct the named field")

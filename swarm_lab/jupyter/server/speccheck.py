@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from swarm_lab.errors import SwarmLabError
 from swarm_lab.facts.paths import check_name
 from swarm_lab.jupyter.server.models import Problem, SpecCheck
+from swarm_lab.jupyter.server.words import say
 from swarm_lab.spec import SwarmSpec
 
 Place = tuple[str | int, ...]
@@ -33,7 +34,13 @@ def check_spec(text: str) -> SpecCheck:
         spec = SwarmSpec.model_validate(values)
         check_name(spec.name)
     except ValidationError as error:
-        return _bad(*(_problem(tuple(found["loc"]), found["msg"], found["type"], marks) for found in error.errors()))
+        fields = SwarmSpec.model_json_schema()["properties"]
+        return _bad(
+            *(
+                _problem(tuple(found["loc"]), say(found, fields.get(str(found["loc"][0]))), found["type"], marks)
+                for found in error.errors()
+            )
+        )
     except SwarmLabError as error:
         return _bad(_problem(("name",), f"{error.message}: {error.next_step}", "", marks))
     return SpecCheck(ok=True, spec=spec.model_dump(mode="json", exclude_none=True), problems=[])
@@ -49,7 +56,6 @@ def _problem(place: Place, message: str, kind: str, marks: dict[Place, tuple[Any
     key, value = marks.get(known, (None, None))
     mark = key if kind == "extra_forbidden" or value is None else value
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    message = "there is no such field" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
     return Problem(line=line, column=column, path=".".join(map(str, place)), message=message)
 
 

@@ -61,5 +61,5 @@ def test_a_body_that_does_not_fit_names_its_field() -> None:
     with pytest.raises(ValidationError) as found:
         FaultBody.model_validate({"kind": "pause", "seconds": -1, "more": 1})
     said = of_validation(found.value)
-    assert said.message == "seconds: Input should be greater than 0 (and 1 more)"
+    assert said.message == "seconds: Must be more than 0. (and 1 more)"
     assert status_of_error(said) == 400

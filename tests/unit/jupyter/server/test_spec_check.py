@@ -36,3 +36,20 @@ def test_what_fits_is_given_back_whole() -> None:
 def test_what_does_not_fit_is_marked(text: str, expected: list[tuple[int, int, str]]) -> None:
     assert not check_spec(text).ok
     assert places(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sl: many\n", "Must be a whole number from 1 to 64."),
+        ("sl: 0\n", "Must be 1 or more."),
+        ("svid_ttl: x\n", "Must be a whole number from 10 to 86400."),
+        ("slots: 4\n", "There is no such field."),
+        ("framework: jax\n", "Must be 'torch', 'keras' or 'sklearn'."),
+        ("cold: perhaps\n", "Must be true or false."),
+        ("hosts: 3\n", "Must be fields of its own, such as `key: value`."),
+        ("hosts: {a: {address: x}}\n", "Must be an address such as 10.0.0.1."),
+    ],
+)
+def test_problems_are_said_in_the_fields_words(text: str, words: str) -> None:
+    assert [problem.message for problem in check_spec(text).problems] == [words]
