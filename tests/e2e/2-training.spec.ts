@@ -16,8 +16,9 @@ test('a training is followed through all that happens to it', async ({ lab, page
   await swarmIsUp(request);
   await lab.open();
   const line = lab.swarm(SWARM);
-  const output = page.locator('.jp-OutputArea .swl-View');
-  const tab = page.getByRole('tabpanel').filter({ has: page.locator('.swl-Lanes') });
+  const cell = page.locator('.jp-OutputArea').getByRole('region', { name: /^Training / });
+  const tab = page.getByRole('tabpanel', { name: /^Training / });
+  const [inCell, inTab] = [cell, tab].map(where => where.getByRole('progressbar', { name: 'Round' }));
 
   await test.step('a cell starts it; panel, status bar and cell count its rounds', async () => {
     await lab.notebook(trainingNotebook(SWARM, 400, 0.1), `${tmpPath}/train.ipynb`);
@@ -25,20 +26,20 @@ test('a training is followed through all that happens to it', async ({ lab, page
     await page.notebook.runCell(1, { inplace: true });
     await page.notebook.runCell(2, { inplace: true, wait: false });
     await expect.poll(() => round(line), { timeout: ROUNDS_MS }).toBeGreaterThan(2);
-    for (const where of [line, lab.status, output]) {
+    for (const where of [line, lab.status, inCell]) {
       await goesOn(where);
     }
-    const seen = await Promise.all([line, lab.status, output].map(round));
+    const seen = await Promise.all([line, lab.status, inCell].map(round));
     expect(Math.max(...seen) - Math.min(...seen)).toBeLessThan(5);
-    await output.scrollIntoViewIfNeeded();
+    await cell.scrollIntoViewIfNeeded();
     await lab.picture('cell');
-    await lab.accessible('#swarm-lab-panel', '.jp-OutputArea .swl-View');
+    await lab.accessible('#swarm-lab-panel', '.jp-OutputArea .swl-Card');
   });
 
   await test.step('its tab', async () => {
     await lab.training.getByRole('button', { name: 'Open', exact: true }).click();
     await expect(tab.getByRole('slider', { name: 'Round' })).toBeVisible();
-    await goesOn(tab);
+    await goesOn(inTab);
     await lab.picture('training');
     await lab.accessible('.swl-Tab');
   });
@@ -67,7 +68,7 @@ test('a training is followed through all that happens to it', async ({ lab, page
     await server.start();
     await expect(lab.panel).not.toContainText('trying again', { timeout: 40_000 });
     await expect.poll(() => round(line), { timeout: ROUNDS_MS }).toBeGreaterThan(before);
-    await goesOn(tab);
+    await goesOn(inTab);
   });
 
   await test.step('the network goes and comes back', async () => {

@@ -56,7 +56,7 @@ export class Lab {
   }
 
   node(name: string): Locator {
-    const header = this.page.getByRole('rowheader', { name, exact: true });
+    const header = this.page.getByRole('rowheader', { name: new RegExp(`\\b${name}$`) });
     return this.panel.getByRole('treegrid').getByRole('row').filter({ has: header });
   }
 
@@ -128,10 +128,12 @@ export class Lab {
   }
 }
 
-/** The round that some text speaks of, -1 if none: "round 18 of 40". */
+/** The round that a progress bar, a button or a line speaks of, -1 if none: "round 18 of 40". */
 export async function round(where: Locator): Promise<number> {
-  const text = (await where.count()) > 0 ? await where.first().textContent() : '';
-  return Number(/round\s+(\d+)/i.exec(text ?? '')?.[1] ?? -1);
+  const said = await where.evaluateAll(nodes =>
+    nodes.map(node => node.getAttribute('aria-valuetext') ?? node.getAttribute('aria-label') ?? node.textContent)
+  );
+  return Number(/round\s+(\d+)/i.exec(said[0] ?? '')?.[1] ?? -1);
 }
 
 /** The swarm of most tests; brought up where an earlier one has not done so. */

@@ -83,7 +83,7 @@ export class SwarmPanel extends SidePanel implements IMovableSectionSource {
 
   private _addSections(): void {
     const { trans, commands } = this._context;
-    const nodes = this._section('nodes', trans.__('Nodes'), <Nodes filtering={false} />);
+    const nodes = this._section('nodes', trans.__('Nodes'), <Nodes />);
     nodes.addTool({
       icon: 'plus',
       label: trans.__('Add learning nodes'),

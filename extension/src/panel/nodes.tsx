@@ -1,5 +1,5 @@
 /** The nodes of the chosen swarm as a tree: what runs, what it is doing, what needs a look. */
-import React, { useEffect, useRef, useState } from 'react';
+import React, { useRef, useState } from 'react';
 import { CommandIDs } from '../commands';
 import { step, usePanel } from './context';
 import { startNodeDrag } from './drag';
@@ -8,18 +8,18 @@ import { Marks } from './marks';
 import { Icon } from './parts';
 import { type GroupKey, moveIn, type Row, treeOf, WITH_ROWS } from './tree';
 
-export function Nodes({ filtering }: { filtering: boolean }): JSX.Element {
+export function Nodes(): JSX.Element {
   const { model, commands, trans } = usePanel();
   const swarm = model.selected === null ? null : model.swarm(model.selected);
   const [closed, setClosed] = useState<ReadonlySet<GroupKey>>(new Set());
   const [filter, setFilter] = useState('');
   const [focused, setFocused] = useState<string | null>(null);
   const tree = useRef<HTMLDivElement>(null);
-  useEffect(() => setFilter(''), [filtering]);
   if (swarm === null) {
     return <p className="swl-None">{trans.__('No swarm is chosen.')}</p>;
   }
-  const { rows, marks } = treeOf(swarm, closed, filter);
+  const many = swarm.nodes.filter(node => node.kind === 'sl').length > WITH_ROWS;
+  const { rows, marks } = treeOf(swarm, closed, many ? filter : '');
   const chosen = focused ?? model.selectedNode;
   const at = Math.max(0, rows.findIndex(row => row.key === chosen));
 
@@ -61,11 +61,10 @@ export function Nodes({ filtering }: { filtering: boolean }): JSX.Element {
     }
     event.preventDefault();
   };
-  const many = swarm.nodes.filter(node => node.kind === 'sl').length > WITH_ROWS;
   const index = (row: Row): number => rows.indexOf(row);
   return (
     <div className={`swl-Nodes ${model.link === 'live' ? '' : 'is-stale'}`} data-swarm={swarm.swarm}>
-      {(filtering || many) && (
+      {many && (
         <label className="swl-Search swl-Nodes-filter">
           <Icon name="search" />
           <input

@@ -9,7 +9,6 @@ import { type IPanelContext, PanelContext } from './context';
 export interface ITool {
   icon: IconName;
   label: string;
-  pressed?: () => boolean;
   onClick(): void;
 }
 

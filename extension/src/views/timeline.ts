@@ -121,7 +121,7 @@ export class Timeline {
   /** The rounds in sight: the newest ones, or such that the chosen one is among them and nothing moves needlessly. */
   private _window(detail: TrainingDetail): ILanes {
     const width = widthOf(this._figure.body);
-    const left = width < 480 ? 72 : 88;
+    const left = width < 480 ? 80 : 92;
     const total = this._total;
     const count = Math.max(1, Math.min(total, Math.floor((width - left - 12) / ROUND_WIDTH), 12));
     const selected = this._selection.round;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import nbformat
 import yaml
 
 from swarm_lab.errors import NoSuchTraining
+from swarm_lab.experiments.notebooks import example_path
 from swarm_lab.facts.views import TrainingView
 from swarm_lab.front.again import TrainingAgain, swarm_again, training_again
 from swarm_lab.jupyter.call import PROMPT
@@ -37,6 +39,13 @@ def of_training(watch: SwarmWatch, id: str) -> Notebook:
         raise NoSuchTraining(f"the swarm {watch.name!r} has no training {id!r}")
     cells = [_text(f"# {id} on {watch.name}, again"), *_up(watch), *_training(watch, view, "run")]
     return _notebook(f"{watch.name}-{id}.ipynb", [*cells, *_end(watch.name)])
+
+
+def to_begin_with() -> Notebook:
+    """A copy of the notebook that a newcomer begins with; it runs with every framework's environment."""
+    source = example_path("welcome")
+    content: dict[str, Any] = json.loads(source.read_text("utf-8"))
+    return Notebook(name=source.name, content=content)
 
 
 def _up(watch: SwarmWatch) -> Iterator[Any]:

@@ -136,6 +136,16 @@ class TrainingNotebookHandler(SwarmHandler):
         self.give(await self.lab.producer.of(swarm, lambda watch: notebook.of_training(watch, training)))
 
 
+class QuickstartHandler(SwarmHandler):
+    """A notebook to begin with."""
+
+    @authenticated
+    @authorized("read", resource=RESOURCE)
+    async def get(self) -> None:
+        """A copy of the one that is shipped."""
+        self.give(await self.lab.producer.aside(notebook.to_begin_with))
+
+
 class OperationHandler(SwarmHandler):
     """An operation."""
 

@@ -73,6 +73,7 @@ ROUTES: tuple[Route, ...] = (
     Route("swarms/{swarm}/nodes/{node}/restart", act.RestartHandler, {"POST": _begins()}),
     Route("swarms/{swarm}/nodes/{node}/faults", act.FaultsHandler, {"POST": _begins(m.FaultBody)}),
     Route("swarms/{swarm}/scenario", reads.ScenarioHandler, {"GET": Call(m.ScenarioFile)}),
+    Route("quickstart", reads.QuickstartHandler, {"GET": Call(m.Notebook)}),
     Route("swarms/{swarm}/notebook", reads.SwarmNotebookHandler, {"GET": Call(m.Notebook)}),
     Route("swarms/{swarm}/trainings/{training}/notebook", reads.TrainingNotebookHandler, {"GET": Call(m.Notebook)}),
     Route("swarms/{swarm}/trainings", act.TrainingsHandler, {"POST": _begins(m.TrainBody)}),
