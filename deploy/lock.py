@@ -18,7 +18,7 @@ from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
 # What builds the project itself, without a network once the lock is installed.
-BUILD = ["editables", "hatch-jupyter-builder", "hatchling", "jupyter-builder", "uv"]
+BUILD = ["editables", "hatchling", "jupyter-builder", "uv"]
 SETS = {
     "dev": ["torch", "keras", "huggingface", "sklearn", "notebook", "lab", "dev"],
     "torch": ["torch", "notebook", "lab"],

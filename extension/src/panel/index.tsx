@@ -140,6 +140,9 @@ export class SwarmPanel extends SidePanel implements IMovableSectionSource {
     // After the sections themselves have drawn.
     requestAnimationFrame(() => {
       const wanted = panel.widgets.map(one => (one.node.firstElementChild?.firstElementChild?.scrollHeight ?? 0) + 4);
+      if (swarm?.trainings.length) {
+        wanted[2] = Math.max(wanted[2], TRAINING_PX); // its curves come a moment after the card
+      }
       panel.setRelativeSizes(shared(wanted, height - panel.titleSpace * wanted.length));
     });
   }

@@ -41,10 +41,9 @@ export function progressOf(swarm: SwarmInfo, trans: Trans, now = Date.now() / 10
   }
 }
 
-export function roundOf(round: number, planned: number | null, trans: Trans): string {
-  if (round === 0) {
-    return trans.__('no round yet');
-  }
+/** The round that goes on, as the training's tab and cell count it; `done` rounds are committed. */
+export function roundOf(done: number, planned: number | null, trans: Trans): string {
+  const round = planned === null ? done + 1 : Math.min(done + 1, planned);
   return planned === null ? trans.__('round %1', round) : trans.__('round %1 of %2', round, planned);
 }
 

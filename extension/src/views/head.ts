@@ -51,7 +51,8 @@ export class TrainingHead {
       return this._trans.__('%1 left', duration(detail.eta_s));
     }
     const begun = detail.created || now;
-    return duration(Math.round(Math.max(0, (detail.ended ?? now) - begun)));
+    const lasts = duration(Math.round(Math.max(0, (detail.ended ?? now) - begun)));
+    return isOver(detail) ? lasts : this._trans.__('for %1', lasts);
   }
 
   private _trans: Trans;

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jupyter_server.base.handlers import APIHandler
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
+from tornado.web import HTTPError
 
 from swarm_lab.errors import NotAllowed, SwarmLabError, UsageError
 from swarm_lab.jupyter.server.failures import failure, of_validation, status_of_error
@@ -86,6 +87,8 @@ class SwarmHandler(APIHandler):
         if status_code == 403 and self.current_user is not None:
             # A stranger gets Jupyter's own answer, from which the front end knows that the login has ended.
             error = NotAllowed(str(getattr(error, "log_message", None) or "this is not allowed"))
+        elif error is not None and not isinstance(error, SwarmLabError | HTTPError):
+            error = SwarmLabError(f"{type(error).__name__}: {error}")  # its traceback is in the server's log
         if not isinstance(error, SwarmLabError):
             super().write_error(status_code, **kwargs)
             return

@@ -69,7 +69,7 @@ class Following:
                 if begin not in read:
                     read[begin] = _lines(log.path, begin)
                 lines, end = read[begin]
-                if end != start:
+                if end != start and client in log.followers:
                     log.followers[client] = end
                 if lines:
                     told.append((client, {"type": "log", "swarm": swarm, "node": node, "lines": lines, "size": size}))

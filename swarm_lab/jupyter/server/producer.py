@@ -101,7 +101,7 @@ class Producer:
         await self._ask_all(await self.read(self.swarms.look))
         await self._observe(self.swarms.observe)
         infos = await self.read(self.swarms.fresh)
-        if self._host is None:
+        if self._host is None or not self._clients:
             self._host = await self._observe(self.swarms.host)
         return self._snapshot(infos)
 
@@ -171,6 +171,8 @@ class Producer:
     async def _nodes_once(self) -> None:
         """Look at nodes, loads and supervisors; what is seen is told with the next facts."""
         if not self._clients:
+            # What nobody samples any more is not how things are.
+            await self._observe(self.swarms.forget_loads)
             return
         if self._is_due("ask", ASK_S, time.monotonic()):
             for watch in self.swarms.known():

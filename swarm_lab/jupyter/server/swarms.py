@@ -73,6 +73,12 @@ class Swarms:
             watch.observer.loads = {node: load for (swarm, node), load in loads.items() if swarm == watch.name}
         return self._loads.host(swarms_root())
 
+    def forget_loads(self) -> None:
+        """Show none. In the observers' thread."""
+        for watch in self.known():
+            if watch.observer.loads:
+                watch.observer.loads = {}
+
     def host(self) -> HostInfo:
         """This machine."""
         return self._loads.host(swarms_root())

@@ -69,6 +69,8 @@ class FactTail:
                 break
             start = offset
         found: list[Event] = []
+        if not self.path.exists():
+            return found
         with self.path.open("rb") as file:
             file.seek(start)
             while len(found) < limit and file.tell() < self._offset:
