@@ -102,6 +102,7 @@ export class Lab {
       for (const selector of selectors) {
         // Syntax colours and toolbar buttons are JupyterLab's own.
         const axe = new AxeBuilder({ page: this.page }).include(selector).exclude('.cm-line').exclude('jp-button');
+        axe.disableRules('label-content-name-mismatch'); // experimental: reads the texts of an SVG as one word
         const { violations } = await axe.analyze();
         const found = violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(node => node.html.slice(0, 200)) }));
         expect(found, `${selector} in ${theme}`).toEqual([]);

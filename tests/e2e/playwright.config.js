@@ -11,6 +11,7 @@ process.env.TARGET_URL = baseURL; // galata's own helpers read this one
 module.exports = {
   ...galata,
   testDir: '.',
+  testMatch: process.env.FIGURES ? 'figures.spec.ts' : '[0-9]*.spec.ts',
   outputDir: process.env.SWARM_LAB_RESULTS ?? 'results',
   reporter: 'list',
   // They share one server, one data directory and, most of them, one swarm.

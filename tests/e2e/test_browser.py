@@ -45,14 +45,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.timeout(INSTALL_S + SUITE_S + 100)
 def test_the_lab_in_a_browser(home: Path, need: Callable[..., None], tmp_path: Path) -> None:
     need("node", "chromium", "anvil", "front end", "python:jupyterlab", "python:sklearn", "python:anywidget")
-    environment = {
-        **os.environ,
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "CHROMIUM": str(shutil.which("chromium")),
-        "SWARM_LAB_HOME": str(home),
-        "SWARM_LAB_PORT": str(free_port()),
-        "SWARM_LAB_RESULTS": str(tmp_path / "results"),
-    }
+    environment = suite_environment(home, tmp_path / "results")
     install(environment)
     if pictures := os.environ.get("PICTURES"):
         environment["PICTURES"] = str(Path(pictures).absolute())
@@ -60,6 +53,18 @@ def test_the_lab_in_a_browser(home: Path, need: Callable[..., None], tmp_path: P
     done = run(command, environment, SUITE_S)
     server = (home / "server.log").read_text("utf-8", "replace") if (home / "server.log").exists() else ""
     assert done.returncode == 0, f"{tail(done.stdout)}\n--- the server's last words\n{tail(server, 30)}"
+
+
+def suite_environment(home: Path, results: Path) -> dict[str, str]:
+    """What `playwright.config.js` and `server.ts` read."""
+    return {
+        **os.environ,
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "CHROMIUM": str(shutil.which("chromium")),
+        "SWARM_LAB_HOME": str(home),
+        "SWARM_LAB_PORT": str(free_port()),
+        "SWARM_LAB_RESULTS": str(results),
+    }
 
 
 def install(environment: dict[str, str]) -> None:

@@ -59,7 +59,7 @@ function RunRow({ swarm, training }: { swarm: SwarmInfo; training: TrainingInfo 
       <button type="button" className="swl-Run-name swl-cut" onClick={open}>
         {training.id}
       </button>
-      <span className="swl-small swl-2 swl-num">{facts.join(' · ')}</span>
+      <span className="swl-small swl-2 swl-num swl-cut">{facts.join(' · ')}</span>
       <IconButton icon="more" label={trans.__('Actions for %1', training.id)} onClick={openMenu} />
     </li>
   );

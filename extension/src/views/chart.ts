@@ -178,7 +178,7 @@ export class LineChart {
     const axis = { stroke: colour('ink-2'), font, ticks: { show: false }, labelSize: 0 };
     const edge = { stroke: 'transparent', points: { show: false } };
     return {
-      width: widthOf(this._plot),
+      width: (this._width = widthOf(this._plot, this._width)),
       height: this._height,
       padding: [8, LABELS, 0, 0],
       legend: { show: false },
@@ -315,6 +315,8 @@ export class LineChart {
     this._draw();
   }
 
+  /** While JupyterLab changes its theme, nothing has a width: the last one counts then. */
+  private _width = 640;
   private _options: IChartOptions;
   private _selection: Selection;
   private _trans: Trans;
