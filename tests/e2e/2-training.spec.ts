@@ -1,6 +1,6 @@
 /** A training's life as its owner sees it: from a cell on, through a death, a restart of the server and a lost network. */
 import type { Locator } from '@playwright/test';
-import { expect, round, START_MS, SWARM, swarmIsUp, test, trainingNotebook } from './lab';
+import { expect, round, START_MS, SWARM, swarmIsReady, test, trainingNotebook } from './lab';
 
 const AT_WORK = /Training|Waiting|Exchanging|Merged|Committed/;
 const ROUNDS_MS = 60_000;
@@ -13,7 +13,7 @@ async function goesOn(where: Locator, more = 2): Promise<void> {
 
 test('a training is followed through all that happens to it', async ({ lab, page, request, server, tmpPath }) => {
   test.setTimeout(300_000);
-  await swarmIsUp(request);
+  await swarmIsReady(request);
   await lab.open();
   const line = lab.swarm(SWARM);
   const cell = page.locator('.jp-OutputArea').getByRole('region', { name: /^Training / });
@@ -56,7 +56,7 @@ test('a training is followed through all that happens to it', async ({ lab, page
 
   await test.step('its log', async () => {
     await lab.choose(lab.node('sl-1'), 'Open Log');
-    await expect(page.getByRole('log')).toContainText(/committed/i);
+    await expect(page.getByRole('log')).toContainText('is on the ledger');
     await lab.picture('node');
     await lab.accessible('.swl-Detail');
   });

@@ -1,7 +1,7 @@
 /** JupyterLab with swarms in it, as somebody uses it: what the browser tests do and look for, by role and name. */
 import AxeBuilder from '@axe-core/playwright';
 import { expect, type IJupyterLabPageFixture, test as base } from '@jupyterlab/galata';
-import type { APIRequestContext, Locator, Page } from '@playwright/test';
+import type { APIRequestContext, APIResponse, Locator, Page } from '@playwright/test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Server } from './server';
@@ -137,14 +137,21 @@ export async function round(where: Locator): Promise<number> {
   return Number(/round\s+(\d+)/i.exec(said[0] ?? '')?.[1] ?? -1);
 }
 
-/** The swarm of most tests; brought up where an earlier one has not done so. */
-export async function swarmIsUp(request: APIRequestContext): Promise<void> {
+/** The swarm of most tests, at rest; an earlier test that failed may have left it away or training. */
+export async function swarmIsReady(request: APIRequestContext): Promise<void> {
   const { swarms } = await (await request.get(`${API}/snapshot`)).json();
   const found = swarms.find((one: { swarm: string }) => one.swarm === SWARM);
-  if (found && found.state !== 'stopped') {
-    return;
+  if (!found || found.state === 'stopped') {
+    await done(request, await request.post(`${API}/swarms`, { data: { yaml: YAML } }));
   }
-  const asked = await request.post(`${API}/swarms`, { data: { yaml: YAML } });
+  for (const { id, state } of found?.trainings ?? []) {
+    if (state === 'running') {
+      await done(request, await request.post(`${API}/swarms/${SWARM}/trainings/${id}/stop`));
+    }
+  }
+}
+
+async function done(request: APIRequestContext, asked: APIResponse): Promise<void> {
   const { id } = await asked.json();
   const state = async (): Promise<string> => (await (await request.get(`${API}/operations/${id}`)).json()).state;
   await expect.poll(state, { timeout: START_MS }).toBe('done');
@@ -162,6 +169,12 @@ function outsideRequests(page: Page): string[] {
   page.on('request', request => note(request.url()));
   page.on('websocket', socket => note(socket.url()));
   return outside;
+}
+
+/** Without a kernel's name JupyterLab would ask for one. */
+export function emptyNotebook(): string {
+  const kernelspec = { name: 'python3', display_name: 'Python 3 (ipykernel)', language: 'python' };
+  return JSON.stringify({ cells: [], metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 });
 }
 
 /** A notebook that trains: the cells of the welcome notebook, for another swarm and as long as it is wanted. */

@@ -130,7 +130,7 @@ export class SwarmPanel extends SidePanel implements IMovableSectionSource {
     const swarm = swarms.find(one => one.swarm === selected);
     const loaded = swarm?.nodes.filter(node => node.load !== null).length;
     // Only when rows have come or gone: what is under the pointer stays there.
-    const counts = [swarms.length, selected, swarm?.nodes.length, loaded, Boolean(swarm?.trainings.length)];
+    const counts = [swarms.length, selected, swarm?.nodes.length, loaded, swarm?.trainings.length];
     const key = [height, hosts.length, ...counts].join(' ');
     const moved = panel.widgets.length !== this._sections.size || panel.widgets.some(one => one.isHidden);
     if (this._dragged || moved || height < 200 || key === this._balanced) {
@@ -139,7 +139,12 @@ export class SwarmPanel extends SidePanel implements IMovableSectionSource {
     this._balanced = key;
     // After the sections themselves have drawn.
     requestAnimationFrame(() => {
-      const wanted = panel.widgets.map(one => (one.node.firstElementChild?.firstElementChild?.scrollHeight ?? 0) + 4);
+      const drawn = panel.widgets.map(one => one.node.firstElementChild?.firstElementChild?.scrollHeight ?? 0);
+      if (drawn.includes(0)) {
+        this._balanced = ''; // one has not drawn yet: measured now, it would be closed; the next change comes soon
+        return;
+      }
+      const wanted = drawn.map(pixels => pixels + 4);
       if (swarm?.trainings.length) {
         wanted[2] = Math.max(wanted[2], TRAINING_PX); // its curves come a moment after the card
       }
