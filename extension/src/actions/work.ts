@@ -7,6 +7,8 @@ import type { ISwarmModel } from '../tokens';
 import { failureBody, showReport } from './bodies';
 
 const SHOWN_MS = 4000;
+/** What is over sooner is told when it is: JupyterLab loses a change that comes while it makes the notification. */
+const PATIENCE_MS = 500;
 /** JupyterLab's toasts cut what is longer. */
 const TOAST = 130;
 
@@ -25,19 +27,26 @@ export class Work {
 
   /** Do it, say `doing` while it lasts and `done` at its end; null if it failed, which is told. */
   readonly run = async (doing: string, done: string, call: Call): Promise<Operation | null> => {
-    const id = Notification.emit(doing, 'in-progress', { autoClose: false });
+    const shown: { id?: string } = {};
+    let text = doing;
+    const timer = setTimeout(() => (shown.id = Notification.emit(text, 'in-progress', { autoClose: false })), PATIENCE_MS);
     const said = (operation: Operation): void => {
       const last = operation.said[operation.said.length - 1];
       if (last !== undefined) {
-        Notification.update({ id, message: short(`${doing}: ${last}`) });
+        text = short(`${doing}: ${last}`);
+        if (shown.id !== undefined) {
+          Notification.update({ id: shown.id, message: text });
+        }
       }
     };
     try {
       const operation = await this.model.run(call.method, call.path, call.body, said);
-      Notification.update({ id, message: done, type: 'success', autoClose: SHOWN_MS });
+      clearTimeout(timer);
+      notify(shown.id, done, 'success', { autoClose: SHOWN_MS });
       return operation;
     } catch (error) {
-      this._failed(asFailure(error, this.trans), id);
+      clearTimeout(timer);
+      this._failed(asFailure(error, this.trans), shown.id);
       return null;
     }
   };
@@ -53,7 +62,7 @@ export class Work {
   };
 
   tell(failure: SwarmFailure): void {
-    this._failed(failure, Notification.emit('', 'default', { autoClose: false }));
+    this._failed(failure);
   }
 
   /** The button of a failure: a call of its own. */
@@ -82,7 +91,7 @@ export class Work {
     }
   }
 
-  private _failed(failure: SwarmFailure, id: string): void {
+  private _failed(failure: SwarmFailure, id?: string): void {
     const { trans } = this;
     const actions: Notification.IAction[] = [];
     if (failure.action !== null) {
@@ -94,13 +103,21 @@ export class Work {
     }
     actions.push({ label: trans.__('Cause and next step'), callback: () => void this.explain(failure) });
     const code = failure.code ? ` (${failure.code})` : '';
-    Notification.update({
-      id,
-      message: short(`${failure.message}${code}`),
-      type: 'error',
-      autoClose: false,
-      actions
-    });
+    notify(id, short(`${failure.message}${code}`), 'error', { autoClose: false, actions });
+  }
+}
+
+/** A new notification, or another text for one that is shown. */
+function notify(
+  id: string | undefined,
+  message: string,
+  type: 'success' | 'error',
+  options: { autoClose: number | false; actions?: Notification.IAction[] }
+): void {
+  if (id === undefined) {
+    Notification.emit(message, type, options);
+  } else {
+    Notification.update({ id, message, type, ...options });
   }
 }
 
