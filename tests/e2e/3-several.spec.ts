@@ -56,7 +56,7 @@ test('two tabs agree, and who comes second is told', async ({ lab, page, context
     await lab.open();
     for (const one of [lab, second]) {
       await expect(one.swarm(SWARM)).toHaveAccessibleName(/Stopped/, { timeout: 30_000 });
-      await expect(one.page.getByText(/failed|SWL-/)).toHaveCount(0);
+      await expect(one.page.getByText(/failed|SWL-(?!133)/)).toHaveCount(0);
     }
   });
 });

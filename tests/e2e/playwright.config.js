@@ -21,10 +21,6 @@ module.exports = {
   use: {
     ...galata.use,
     baseURL,
-    // Else galata asks the server itself for each of the page's requests, and a server that is away fails the test.
-    kernels: null,
-    sessions: null,
-    terminals: null,
     viewport: { width: 1440, height: 900 },
     trace: 'off',
     screenshot: 'only-on-failure',
