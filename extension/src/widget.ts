@@ -104,8 +104,17 @@ function initialize({ model }: { model: IModel }): void {
   }
 }
 
+/** The picture in the output above, for front ends without widgets, is hidden as long as this view is there. */
+function hidePicture(key: string): () => void {
+  const style = document.createElement('style');
+  style.textContent = `[data-swl-beside="${CSS.escape(key)}"] { display: none; }`;
+  document.head.append(style);
+  return () => style.remove();
+}
+
 function render({ model, el }: IContext): () => void {
   const feed = feedOf(model);
+  const showPicture = hidePicture(model.get('key'));
   const of = { swarm: model.get('swarm'), training: model.get('training') };
   const view = new TrainingView(el, feed.selection);
   let known = false;
@@ -126,6 +135,7 @@ function render({ model, el }: IContext): () => void {
   // Time goes on where no fact comes.
   const clock = setInterval(() => feed.detail && !isOver(feed.detail) && pacer.poke(), 1000);
   return () => {
+    showPicture();
     clearInterval(clock);
     gone.abort();
     feed.changed.delete(poke);

@@ -22,10 +22,14 @@ if TYPE_CHECKING:
     from anywidget import AnyWidget
 
 INTERVAL_S = 0.25
+BESIDE_S = 1.0
+"""Between two pictures that a widget hides: they are for front ends that know no widgets."""
 _OUTPUT_LINES = 200
 
 Bundle = dict[str, str]
 """What is shown, by MIME type."""
+
+_NOTHING = {"text/plain": ""}
 
 
 class Show(Protocol):
@@ -38,7 +42,8 @@ class Show(Protocol):
 class LiveTraining:
     """Shows one training. Feed it events; it draws at most every `interval` seconds, and once more at the end.
 
-    With a `widget` the browser draws while the training runs; the picture then stands at its beginning and its end.
+    With a `widget` the browser draws while the training runs, and the picture follows more slowly; `when_over` is
+    called before the last picture.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class LiveTraining:
         show: Show,
         *,
         widget: Widget | None = None,
+        when_over: Callable[[], None] = lambda: None,
         interval: float = INTERVAL_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -56,6 +62,7 @@ class LiveTraining:
         self._show = show
         self._view = None if widget is None else CellView(widget, self._whole)
         self._seq = 0
+        self._when_over = when_over
         self._interval = interval
         self._clock = clock
         self._views: dict[str, TrainingView] = {training: TrainingView(training)}
@@ -83,6 +90,7 @@ class LiveTraining:
         finally:
             self._ended.set()
             painter.join()
+            self._when_over()
             self.draw()
             if self._view is not None:
                 self._view.close()
@@ -117,11 +125,14 @@ class LiveTraining:
 
     def _paint(self) -> None:
         """Draw in the background, so that time goes on where no event comes."""
+        due = 0.0
         while not self._ended.wait(self._interval):
-            if self._view is None:
-                self.draw()
-            else:
+            if self._view is not None:
                 self._view.flush()
+            now = time.monotonic()
+            if self._view is None or now >= due:
+                due = now + BESIDE_S
+                self.draw()
 
 
 def still(training: Training) -> Bundle:
@@ -131,28 +142,43 @@ def still(training: Training) -> Bundle:
 
 
 class NotebookShow:
-    """Shows in the output of the running cell. One that cannot be updated (a terminal) gets lines instead."""
+    """Shows in the output of the running cell. One that cannot be updated (a terminal) gets lines instead.
+
+    A widget has an output of its own below the picture. Where it is drawn it hides the picture, by the mark that this
+    has meanwhile. Where widgets are not known the picture goes on. At the end it alone is left: a front end shows an
+    error in place of a widget whose kernel is gone.
+    """
 
     def __init__(self, widget: AnyWidget | None = None) -> None:
         self._handle: Any = None  # IPython has no types
         self._widget = widget
+        self._below: Any = None
 
     def __call__(self, bundle: Bundle) -> None:
-        """Make the output, then update it; works from any thread.
+        """Make the output, then update it; works from any thread."""
+        first = self._handle is None
+        if first:
+            self._handle = _handle()
+        show = self._handle.display if first else self._handle.update
+        show(bundle if self._widget is None else _marked(bundle, self._widget.key), raw=True)
+        if first and self._widget is not None:
+            found: Any = self._widget._repr_mimebundle_()
+            data = found[0] if isinstance(found, tuple) else found
+            self._below = _handle()
+            self._below.display({**(data or {}), **_NOTHING}, raw=True)
 
-        A widget is in the first output alone: JupyterLab shows it instead of the picture, and an error in place of it
-        where there is no kernel any more. What is saved with the notebook at the end is the picture.
-        """
-        show = self._handle.update if self._handle is not None else self._first()
-        show(bundle if self._widget is None else self._with_widget(bundle), raw=True)
+    def end(self) -> None:
+        """The widget goes; what is shown from now on is the picture, without a mark."""
+        self._widget = None
+        if self._below is not None:
+            self._below.update(_NOTHING, raw=True)
 
-    def _first(self) -> Any:
-        made: Any = DisplayHandle
-        self._handle = made()
-        return self._handle.display
 
-    def _with_widget(self, bundle: Bundle) -> dict[str, Any]:
-        widget, self._widget = self._widget, None
-        found: Any = widget._repr_mimebundle_() if widget is not None else None
-        data = found[0] if isinstance(found, tuple) else found
-        return {**(data or {}), **bundle}
+def _handle() -> Any:
+    made: Any = DisplayHandle
+    return made()
+
+
+def _marked(bundle: Bundle, key: str) -> Bundle:
+    """The picture as `widget.ts` finds it."""
+    return {**bundle, "text/html": f'<div data-swl-beside="{key}">{bundle["text/html"]}</div>'}

@@ -122,7 +122,8 @@ class SwarmMagics(Magics):
         self._keep(training, target)
         swarm = training.facts.name
         widget = training_widget(training.id, swarm)
-        live = LiveTraining(training.id, swarm, NotebookShow(widget), widget=widget)
+        show = NotebookShow(widget)
+        live = LiveTraining(training.id, swarm, show, widget=widget, when_over=show.end)
         last = live.follow(
             training.events(),
             detached=f"Detached. {training.id} goes on; `{PROMPT} attach {training.id} --name {swarm}` shows it again, "

@@ -140,8 +140,8 @@ def test_node_that_ends_at_once_is_named_and_nothing_runs_on(paths: SwarmPaths) 
 
 
 def test_node_that_waits_is_named_with_what_it_says(paths: SwarmPaths) -> None:
-    with pytest.raises(NotReady, match=r"after 5 s: sl-1 is waiting \(told to be mute\)"):
-        up(paths, wait=5.0, **{"sl-1": "mute"})
+    with pytest.raises(NotReady, match=r"after 12 s: sl-1 is waiting \(told to be mute\)"):
+        up(paths, wait=12.0, **{"sl-1": "mute"})
     assert process.all_of(paths.root) == []
 
 

@@ -80,12 +80,14 @@ def test_the_whole_comes_from_time_to_time_and_for_who_lacks_something() -> None
     assert widget.detail is not None
 
 
-def test_with_a_widget_the_picture_is_shown_at_the_beginning_and_the_end() -> None:
+def test_with_a_widget_the_picture_goes_on_more_slowly_and_is_shown_at_the_end() -> None:
     shown: list[dict[str, str]] = []
-    widget = FakeWidget()
-    live = LiveTraining("t-1", "demo", shown.append, widget=widget, interval=0.001)
+    widget, over = FakeWidget(), []
+    live = LiveTraining(
+        "t-1", "demo", shown.append, widget=widget, when_over=lambda: over.append(len(shown)), interval=0.001
+    )
     live.follow(FACTS, detached="")
-    assert len(shown) == 2 and widget.closed
+    assert 2 <= len(shown) <= 4 and over == [len(shown) - 1] and widget.closed
     assert "t-1" in shown[-1]["text/plain"] and "<section" in shown[-1]["text/html"]
 
 
@@ -97,9 +99,12 @@ from swarm_lab.jupyter import live, view
 view.STATIC = Path("static")
 widget = view.training_widget("t-1", "demo")
 shown = live.NotebookShow(widget)
-assert "application/vnd.jupyter.widget-view+json" in shown._with_widget({"text/html": "<b>1</b>"})
-shown = live.NotebookShow(view.training_widget("t-1", "demo"))
-live.LiveTraining("t-1", "demo", shown, widget=widget).follow(json.loads(Path("facts.json").read_text()), detached="")
+was = []
+draw = live.LiveTraining.draw
+live.LiveTraining.draw = lambda self: (draw(self), was.append(shown._below is not None))
+training = live.LiveTraining("t-1", "demo", shown, widget=widget, when_over=shown.end)
+training.follow(json.loads(Path("facts.json").read_text()), detached="")
+assert was[0]
 """
 
 
@@ -115,6 +120,6 @@ def test_a_saved_notebook_has_the_picture_and_no_widget(tmp_path: Any, need: Cal
     (tmp_path / "facts.json").write_text(json.dumps(FACTS))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(NOTEBOOK)])
     NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    (output,) = [one for one in notebook.cells[0].outputs if one.output_type == "display_data"]
-    assert set(output.data) == {"text/html", "text/plain"}
-    assert "<section" in output.data["text/html"]
+    output, below = [one for one in notebook.cells[0].outputs if one.output_type == "display_data"]
+    assert set(output.data) == {"text/html", "text/plain"} and dict(below.data) == {"text/plain": ""}
+    assert "<section" in output.data["text/html"] and "data-swl-beside" not in output.data["text/html"]
