@@ -53,7 +53,8 @@ async function write(swarm: string, nodes: string[]): Promise<Map<number, number
 }
 
 async function heap(page: Page): Promise<number> {
-  const session = await page.context().newCDPSession(page);
+  const [itself] = page.context().pages(); // galata's is a proxy, which Playwright does not take
+  const session = await page.context().newCDPSession(itself);
   await session.send('HeapProfiler.collectGarbage');
   const { usedSize } = await session.send('Runtime.getHeapUsage');
   await session.detach();
