@@ -28,7 +28,7 @@ def main(folder: Path, arguments: Sequence[str]) -> None:
     """Put the notebooks where the user keeps them and become JupyterLab."""
     home = folder.expanduser().absolute()
     first = furnish(home)
-    command = [sys.executable, "-m", "jupyterlab", *_for_root(), *arguments, first.name]
+    command = [sys.executable, "-m", "jupyterlab", *_for_root(), *_opening(first), *arguments]
     click.echo(f"JupyterLab opens in {home}. Ctrl-C here ends it; swarms go on, `swarm-lab down NAME` stops one.")
     os.chdir(home)
     # Not a child: Ctrl-C and the exit status are JupyterLab's own.
@@ -43,6 +43,11 @@ def furnish(home: Path) -> Path:
         if not (home / source.name).exists():
             shutil.copyfile(source, home / source.name)
     return home / f"{WELCOME}.ipynb"
+
+
+def _opening(notebook: Path) -> list[str]:
+    """As the default address, it is in the one that is printed as well, for a browser on another machine."""
+    return [f"--LabApp.default_url=/lab/tree/{notebook.name}"]
 
 
 def _for_root() -> list[str]:
