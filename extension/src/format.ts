@@ -57,6 +57,11 @@ export function shortDuration(seconds: number | null | undefined): string {
   return duration(seconds).replace(' min', ' m');
 }
 
+/** 12:40; `time` in unix seconds. */
+export function clock(time: number): string {
+  return new Date(time * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+}
+
 /** When something was, `now` in unix seconds: "12 s ago" below an hour, else a clock time, else a day. */
 export function moment(time: number, now: number, ago: (span: string) => string): string {
   const age = now - time;
@@ -65,7 +70,7 @@ export function moment(time: number, now: number, ago: (span: string) => string)
   }
   const at = new Date(time * 1000);
   if (at.toDateString() === new Date(now * 1000).toDateString()) {
-    return at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+    return clock(time);
   }
   return at.toLocaleDateString();
 }

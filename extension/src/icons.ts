@@ -75,8 +75,7 @@ export const ICONS = {
 
 export type IconName = keyof typeof ICONS;
 
-/** An icon as markup; one that is not named is for the eye alone. `name` is text that is safe in an attribute. */
-export function iconMarkup(icon: IconName, className = '', name = ''): string {
-  const role = name ? `role="img" aria-label="${name}"` : 'aria-hidden="true"';
-  return `<svg class="swl-Icon ${className}" viewBox="0 0 16 16" ${role}>${ICONS[icon]}</svg>`;
+/** That of a kind of node. */
+export function kindIcon(kind: string): IconName {
+  return kind in ICONS ? (kind as IconName) : 'info';
 }

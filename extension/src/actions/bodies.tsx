@@ -7,6 +7,16 @@ import type { Check, Report } from '../api';
 import type { SwarmFailure } from '../failure';
 import { FailureFacts, Icon } from '../panel/parts';
 
+/** Ask before what cannot be taken back; `act` is the button that does it. */
+export async function confirmed(
+  trans: TranslationBundle,
+  question: { title: string; body: string; act: string }
+): Promise<boolean> {
+  const { title, body, act } = question;
+  const buttons = [Dialog.cancelButton({ label: trans.__('Cancel') }), Dialog.warnButton({ label: act })];
+  return (await showDialog({ title, body, buttons })).button.accept;
+}
+
 export function failureBody(failure: SwarmFailure, trans: TranslationBundle): ReactWidget {
   return ReactWidget.create(
     <div className="swl-Dialog-body">

@@ -1,7 +1,8 @@
 /** What may be done to one node: restart, remove, and the faults that a test may want. */
-import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
+import { InputDialog } from '@jupyterlab/apputils';
 import type { FaultRequest } from '../api';
 import { pathOf } from '../transport';
+import { confirmed } from './bodies';
 import type { Work } from './work';
 
 export async function restartNode({ run, trans }: Work, swarm: string, node: string): Promise<void> {
@@ -10,13 +11,12 @@ export async function restartNode({ run, trans }: Work, swarm: string, node: str
 }
 
 export async function removeNode({ run, trans }: Work, swarm: string, node: string): Promise<void> {
-  const remove = Dialog.warnButton({ label: trans.__('Remove node') });
-  const answer = await showDialog({
+  const question = {
     title: trans.__('Remove %1 from %2?', node, swarm),
     body: trans.__('Its seat becomes free. What it has trained stays on its disk; its place in the roster is not given again.'),
-    buttons: [Dialog.cancelButton({ label: trans.__('Cancel') }), remove]
-  });
-  if (answer.button.accept) {
+    act: trans.__('Remove node')
+  };
+  if (await confirmed(trans, question)) {
     const call = { method: 'DELETE', path: pathOf('swarms', swarm, 'nodes', node) };
     await run(trans.__('Removing %1', node), trans.__('%1 is removed', node), call);
   }

@@ -3,7 +3,7 @@ import { Clipboard, Dialog, InputDialog, showDialog } from '@jupyterlab/apputils
 import type { Operation, Report, Scenario, SwarmInfo } from '../api';
 import { running } from '../states';
 import { pathOf } from '../transport';
-import { showReport, textBody } from './bodies';
+import { confirmed, showReport, textBody } from './bodies';
 import type { Work } from './work';
 
 /** As many learning nodes as the front door adds in one call. */
@@ -44,13 +44,7 @@ export async function stopSwarm(work: Work, swarm: SwarmInfo): Promise<void> {
           training.id,
           training.round
         );
-  const stop = Dialog.warnButton({ label: trans.__('Stop swarm') });
-  const answer = await showDialog({
-    title: trans.__('Stop %1?', name),
-    body,
-    buttons: [Dialog.cancelButton({ label: trans.__('Cancel') }), stop]
-  });
-  if (answer.button.accept) {
+  if (await confirmed(trans, { title: trans.__('Stop %1?', name), body, act: trans.__('Stop swarm') })) {
     await down(work, name);
   }
 }
@@ -62,13 +56,12 @@ export async function down({ run, trans }: Work, name: string): Promise<void> {
 }
 
 export async function purgeSwarm({ run, trans }: Work, name: string): Promise<void> {
-  const remove = Dialog.warnButton({ label: trans.__('Remove swarm') });
-  const answer = await showDialog({
+  const question = {
     title: trans.__('Remove %1 for good?', name),
     body: trans.__('Its nodes are stopped. Its keys, ledger, models and logs are deleted; nothing of it remains.'),
-    buttons: [Dialog.cancelButton({ label: trans.__('Cancel') }), remove]
-  });
-  if (answer.button.accept) {
+    act: trans.__('Remove swarm')
+  };
+  if (await confirmed(trans, question)) {
     const call = { method: 'DELETE', path: `${pathOf('swarms', name)}?purge=true` };
     await run(trans.__('Removing %1', name), trans.__('%1 is removed', name), call);
   }

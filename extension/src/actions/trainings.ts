@@ -2,7 +2,7 @@
 import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type { Report } from '../api';
 import { pathOf } from '../transport';
-import { reportBody } from './bodies';
+import { confirmed, reportBody } from './bodies';
 import type { Work } from './work';
 
 interface Verdict {
@@ -13,13 +13,12 @@ interface Verdict {
 }
 
 export async function stopTraining({ run, trans }: Work, swarm: string, training: string): Promise<void> {
-  const stop = Dialog.warnButton({ label: trans.__('Stop training') });
-  const answer = await showDialog({
+  const question = {
     title: trans.__('Stop %1?', training),
     body: trans.__('It ends with one closing round, on every node with the same model. The model and the logs stay.'),
-    buttons: [Dialog.cancelButton({ label: trans.__('Cancel') }), stop]
-  });
-  if (answer.button.accept) {
+    act: trans.__('Stop training')
+  };
+  if (await confirmed(trans, question)) {
     const call = { method: 'POST', path: pathOf('swarms', swarm, 'trainings', training, 'stop') };
     await run(trans.__('Stopping %1', training), trans.__('%1 is stopped', training), call);
   }

@@ -3,8 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React, { useRef } from 'react';
 import type { Load } from '../api';
 import { bytes, duration, NONE, percent, shortDuration } from '../format';
-import type { IconName } from '../icons';
-import { ICONS } from '../icons';
+import { kindIcon } from '../icons';
 import { wordsOf } from '../words';
 import { Icon, Spark, sparkPoints, State, Swatch, useChanged } from './parts';
 import type { GroupKey, GroupRow, NodeRow } from './tree';
@@ -135,10 +134,6 @@ export function NodeLine(props: INodeProps): JSX.Element {
       <Why row={row} trans={trans} onLog={props.onLog} />
     </div>
   );
-}
-
-function kindIcon(kind: string): IconName {
-  return kind in ICONS ? (kind as IconName) : 'info';
 }
 
 /** How its programs start; only a learning node has a seat. */

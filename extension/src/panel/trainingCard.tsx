@@ -19,7 +19,7 @@ const HEIGHT = 56;
 
 export function TrainingCard({ swarm, training }: ICardProps): JSX.Element {
   const { model, commands, trans } = usePanel();
-  const detail = useDetail(model, swarm.swarm, training.id);
+  const detail = useDetail(model, trans, swarm.swarm, training.id);
   const runs = training.state === 'running';
   const look = runs ? phaseOf(swarm, training) : trainingLook(training);
   const gone = new Set([...Object.keys(training.lost), ...Object.keys(training.without)]);

@@ -6,13 +6,11 @@ import type { CommandRegistry } from '@lumino/commands';
 import type { Widget } from '@lumino/widgets';
 import { CommandIDs } from '../commands';
 import { labIcon, swarmIcon } from '../labIcons';
-import { nodeOf, OF_NODE, OF_TRAINING, trainingOf } from '../sets/targets';
+import { type Args, nodeOf, OF_NODE, OF_TRAINING, trainingOf } from '../sets/targets';
 import { CELL_EVENT, type CellQuestion } from '../cellEvent';
 import type { NodeTab } from '../tabs/node';
 import type { TrainingTab } from '../tabs/training';
 import { ISwarmModel } from '../tokens';
-
-type Args = Record<string, string>;
 
 export const tabs: JupyterFrontEndPlugin<void> = {
   id: 'swarm-lab:tabs',
@@ -73,28 +71,30 @@ export const tabs: JupyterFrontEndPlugin<void> = {
       const found = nodeOf(model, args);
       const of = found
         ? { swarm: found.swarm.swarm, node: found.node.name }
-        : { swarm: args.swarm ?? '', node: args.node ?? '' };
+        : { swarm: String(args.swarm ?? ''), node: String(args.node ?? '') };
       if (!of.swarm || !of.node) {
         return undefined;
       }
       const { NodeTab, nodeTabId } = await import('../tabs/node');
       return open(nodes, nodeTabId(of), () => new NodeTab(model, of, trans, commands));
     }
+    const opensNode = {
+      isEnabled: (args: Args) => Boolean(args.swarm && args.node) || nodeOf(model, args) !== null,
+      execute: (args: Args) => openNode(args)
+    };
     commands.addCommand(CommandIDs.openNode, {
       label: trans.__('Show Detail'),
       caption: trans.__('Show identity, seat, ledger and log of a node in a tab'),
       icon: labIcon('info'),
       describedBy: OF_NODE,
-      isEnabled: args => Boolean(args.swarm && args.node) || nodeOf(model, args) !== null,
-      execute: args => openNode(args as Args)
+      ...opensNode
     });
     commands.addCommand(CommandIDs.openLog, {
       label: trans.__('Open Log'),
       caption: trans.__('Follow the log of a node in a tab'),
       icon: labIcon('list'),
       describedBy: OF_NODE,
-      isEnabled: args => Boolean(args.swarm && args.node) || nodeOf(model, args) !== null,
-      execute: args => openNode(args as Args)
+      ...opensNode
     });
 
     answerCells(commands, model);

@@ -4,7 +4,7 @@ import type { NodeInfo, SwarmInfo, TrainingInfo } from '../api';
 import { running } from '../states';
 import type { ISwarmModel } from '../tokens';
 
-type Args = ReadonlyPartialJSONObject;
+export type Args = ReadonlyPartialJSONObject;
 
 const named = (args: Args, key: string): string | null => {
   const value = args[key];
@@ -16,7 +16,12 @@ export function swarmOf(model: ISwarmModel, args: Args): SwarmInfo | null {
   return name === null ? null : model.swarm(name);
 }
 
-export function nodeOf(model: ISwarmModel, args: Args): { swarm: SwarmInfo; node: NodeInfo } | null {
+export interface INodeOf {
+  swarm: SwarmInfo;
+  node: NodeInfo;
+}
+
+export function nodeOf(model: ISwarmModel, args: Args): INodeOf | null {
   const swarm = swarmOf(model, args);
   const name = named(args, 'node') ?? model.selectedNode;
   const node = swarm?.nodes.find(one => one.name === name);

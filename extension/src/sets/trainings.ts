@@ -3,54 +3,40 @@ import type { CommandRegistry } from '@lumino/commands';
 import { Work } from '../actions/work';
 import { CommandIDs } from '../commands';
 import { labIcon } from '../labIcons';
-import { OF_TRAINING, trainingOf } from './targets';
+import { about } from './about';
+import { type Args, OF_TRAINING, trainingOf } from './targets';
 import type { ISet } from './index';
 
 export function addTrainingCommands(commands: CommandRegistry, { model, trans, openNotebook }: ISet): void {
   const work = new Work(model, trans);
   const actions = () => import('../actions/trainings');
+  const chosen = (args: Args) => trainingOf(model, args);
   commands.addCommand(CommandIDs.stopTraining, {
     label: trans.__('Stop Training…'),
     caption: trans.__('End the training with one closing round'),
     icon: labIcon('stop'),
     describedBy: OF_TRAINING,
-    isEnabled: args => trainingOf(model, args)?.training.state === 'running',
-    execute: async args => {
-      const found = trainingOf(model, args);
-      return found && (await actions()).stopTraining(work, found.swarm.swarm, found.training.id);
-    }
+    ...about(chosen, ({ training }) => training.state === 'running', async ({ swarm, training }) => (await actions()).stopTraining(work, swarm.swarm, training.id))
   });
   commands.addCommand(CommandIDs.resumeTraining, {
     label: trans.__('Let Training Go On'),
     caption: trans.__('Let a training that has failed go on after its last round'),
     icon: labIcon('play'),
     describedBy: OF_TRAINING,
-    isEnabled: args => trainingOf(model, args)?.training.state === 'failed',
-    execute: async args => {
-      const found = trainingOf(model, args);
-      return found && (await actions()).resumeTraining(work, found.swarm.swarm, found.training.id);
-    }
+    ...about(chosen, ({ training }) => training.state === 'failed', async ({ swarm, training }) => (await actions()).resumeTraining(work, swarm.swarm, training.id))
   });
   commands.addCommand(CommandIDs.verifyTraining, {
     label: trans.__('Verify Training'),
     caption: trans.__('Check the models of the training against the ledger and what its nodes signed'),
     icon: labIcon('committed'),
     describedBy: OF_TRAINING,
-    isEnabled: args => (trainingOf(model, args)?.training.round ?? 0) > 0,
-    execute: async args => {
-      const found = trainingOf(model, args);
-      return found && (await actions()).verifyTraining(work, found.swarm.swarm, found.training.id);
-    }
+    ...about(chosen, ({ training }) => training.round > 0, async ({ swarm, training }) => (await actions()).verifyTraining(work, swarm.swarm, training.id))
   });
   commands.addCommand(CommandIDs.openTrainingNotebook, {
     label: trans.__('Open Training as Notebook'),
     caption: trans.__('Open a notebook that trains the same again'),
     icon: labIcon('notebook'),
     describedBy: OF_TRAINING,
-    isEnabled: args => trainingOf(model, args) !== null && openNotebook !== null,
-    execute: args => {
-      const found = trainingOf(model, args);
-      return found && openNotebook?.('swarms', found.swarm.swarm, 'trainings', found.training.id, 'notebook');
-    }
+    ...about(chosen, () => openNotebook !== null, ({ swarm, training }) => openNotebook?.('swarms', swarm.swarm, 'trainings', training.id, 'notebook'))
   });
 }

@@ -3,7 +3,8 @@ import { CommandRegistry } from '@lumino/commands';
 import type { Failure, NodeDetail, SwarmInfo, TrainingDetail } from '../api';
 import { CommandIDs } from '../commands';
 import { asFailure } from '../failure';
-import { bytes, duration, NONE, percent } from '../format';
+import { bytes, clock, duration, NONE, percent } from '../format';
+import { kindIcon } from '../icons';
 import { nodeLook, PHASES, roster, running } from '../states';
 import type { ISwarmModel } from '../tokens';
 import { pathOf } from '../transport';
@@ -72,7 +73,7 @@ export class NodePane {
     const key = `${look.word} ${place} ${info.kind}`;
     if (key !== this._drawn) {
       this._drawn = key;
-      this._kind.replaceChildren(icon(info.kind in KINDS ? KINDS[info.kind] : 'host', '', info.kind.toUpperCase()));
+      this._kind.replaceChildren(icon(kindIcon(info.kind), '', info.kind.toUpperCase()));
       this._line.replaceChildren(...(place === undefined ? [] : [swatch(place)]));
       this._state.replaceChildren(stateOf(look, trans));
     }
@@ -199,13 +200,4 @@ export class NodePane {
   private _asked = 0;
   private _drawn = '';
   private _told = '';
-}
-
-const KINDS = { license: 'license', identity: 'identity', chain: 'chain', sentinel: 'sentinel', sn: 'sn', sl: 'sl' } as const as Record<
-  string,
-  'license' | 'identity' | 'chain' | 'sentinel' | 'sn' | 'sl'
->;
-
-function clock(time: number): string {
-  return new Date(time * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
 }

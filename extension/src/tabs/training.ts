@@ -3,6 +3,7 @@ import type { CommandRegistry } from '@lumino/commands';
 import { Widget } from '@lumino/widgets';
 import type { SwarmInfo, TrainingDetail } from '../api';
 import { CommandIDs } from '../commands';
+import { TrainingFeed } from '../feed';
 import { moment } from '../format';
 import { labIcon } from '../labIcons';
 import type { ISwarmModel } from '../tokens';
@@ -19,7 +20,6 @@ import {
 } from '../views';
 import { button, el, icon, setText } from '../views/dom';
 import type { Trans } from '../words';
-import { TrainingFeed } from './feed';
 import { NodePane } from './nodePane';
 import { selectionOf } from './selections';
 

@@ -1,11 +1,11 @@
-/** A training as a tab shows it: asked for once, folded on from the facts as they come, asked for anew after a break. */
+/** A training with its rounds: asked for once, folded on from the facts as they come, asked for anew after a break. */
 import type { IDisposable } from '@lumino/disposable';
-import type { TrainingDetail } from '../api';
-import { asFailure, type SwarmFailure } from '../failure';
-import type { ISwarmModel, Link } from '../tokens';
-import { fold } from '../training';
-import { pathOf } from '../transport';
-import type { Trans } from '../words';
+import type { TrainingDetail } from './api';
+import { asFailure, type SwarmFailure } from './failure';
+import type { ISwarmModel, Link } from './tokens';
+import { fold } from './training';
+import { pathOf } from './transport';
+import type { Trans } from './words';
 
 export class TrainingFeed implements IDisposable {
   constructor(
