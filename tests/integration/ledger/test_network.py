@@ -45,9 +45,8 @@ class Source(FixedSource):
     async def open_async(cls, socket: Path, expected: SpiffeId, *_: Any) -> Source:
         return cls(expected)
 
-    @property
-    def expires(self) -> float:
-        return self.svid().expires
+    def facts(self) -> dict[str, object]:
+        return self.svid().facts()
 
     def subscribe(self, _: object) -> None: ...
 
