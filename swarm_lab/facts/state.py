@@ -128,13 +128,18 @@ def read_state(path: Path) -> NodeState | None:
 
 
 def write_json(path: Path, value: Any, *, mode: int = 0o600) -> None:
-    """Replace `path` by `value` as JSON in one step: a reader sees the old or the new, also after a crash."""
+    """Replace `path` by `value` as JSON, as `write_text` does."""
+    write_text(path, json.dumps(value), mode=mode)
+
+
+def write_text(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Replace `path` by `text` in one step: a reader sees the old or the new, also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(value, file)
+            file.write(text)
         os.replace(part, path)
     except BaseException:  # also Ctrl-C: half a file is not left behind
         part.unlink(missing_ok=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 import filelock
 import platformdirs
 import pytest
+from support.ports import free_port
 
 from swarm_lab.facts.swarm import swarm_names
 from swarm_lab.swarm import Swarm
@@ -105,9 +105,3 @@ def run(
 
 def tail(text: str, lines: int = LINES) -> str:
     return "\n".join(text.splitlines()[-lines:])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import httpx
 from support.lab_policies import POLICY
+from support.ports import free_port
 from websocket import WebSocket, WebSocketTimeoutException, create_connection
 
 TOKEN = "for-tests"
@@ -33,7 +33,7 @@ class LabServer:
         self.log = root / "server.log"
 
     def start(self) -> LabServer:
-        self.port = _free_port()
+        self.port = free_port()
         command = [sys.executable, "-m", "jupyter_server", "--no-browser", f"--port={self.port}", "--allow-root"]
         # Of the installed extensions only ours: JupyterLab's own take seconds.
         only = {"swarm_lab": True, "jupyterlab": False, "notebook": False, "jupyter_lsp": False,
@@ -103,13 +103,6 @@ class LabServer:
         """The WebSocket."""
         header = {"Authorization": f"token {token}"} if token else {}
         return Live(create_connection(self.base.replace("http", "ws") + "live", header=header, timeout=10))
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 class Live:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.ports import free_port
 
 from swarm_lab import errors
 from swarm_lab.facts.state import read_state
@@ -123,12 +123,6 @@ class Swarm:
             await one.close()
         for name in list(self._tasks):
             await self.stop(name)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(there: Callable[[], bool | Awaitable[bool]], what: str, limit_s: float = 15) -> None:

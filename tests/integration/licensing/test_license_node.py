@@ -19,6 +19,7 @@ from typing import Any
 
 import grpc
 import pytest
+from support.ports import free_port
 
 from swarm_lab.errors import LicenseExpired, LicenseTampered, NoSeat, OtherProtocol, RoleRefused
 from swarm_lab.identity.attest import RefusedError
@@ -41,12 +42,6 @@ HOUR = timedelta(hours=1)
 
 def node(name: str, role: str = "sl") -> SpiffeId:
     return SpiffeId(DOMAIN, role, name)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 class Attestor:
