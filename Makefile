@@ -46,10 +46,9 @@ check: dev lint unit ## The quick part of the tests: ruff, mypy, unit and proper
 
 # One session for all, so that its closing line tells the whole outcome.
 test: dev lint extension ## All tests
-	$(PYTEST) -q -rs --durations=10 --ignore=tests/e2e $(PYTEST_ARGS)
+	$(PYTEST) -q -rs --durations=10 $(PYTEST_ARGS)
 
-# Not yet part of `make test`: it has not been seen to pass often enough on a machine of its own.
-test-browser: dev extension ## The lab in a real browser (needs Node and Chromium; PICTURES=docs/pictures writes the README's)
+test-browser: dev extension ## Of these, the lab in a real browser (PICTURES=docs/pictures writes the README's pictures)
 	$(PYTEST) tests/e2e -q -rs $(PYTEST_ARGS)
 
 test-faults: dev ## The whole fault matrix: what each fault costs, in seconds (LONG=1: with ten minutes away)
