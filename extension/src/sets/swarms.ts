@@ -4,7 +4,7 @@ import { Work } from '../actions/work';
 import { CommandIDs } from '../commands';
 import { labIcon } from '../labIcons';
 import { about } from './about';
-import { type Args, OF_SWARM, swarmOf } from './targets';
+import { OF_SWARM, swarmOf } from './targets';
 import type { ISet } from './index';
 
 const DOWN = new Set(['stopped', 'failed']);
@@ -12,28 +12,28 @@ const DOWN = new Set(['stopped', 'failed']);
 export function addSwarmCommands(commands: CommandRegistry, { model, trans, openNotebook }: ISet): void {
   const work = new Work(model, trans);
   const actions = () => import('../actions/swarms');
-  const chosen = (args: Args) => swarmOf(model, args);
+  const onChosen = about(trans, args => swarmOf(model, args));
 
   commands.addCommand(CommandIDs.stopSwarm, {
     label: trans.__('Stop Swarm…'),
     caption: trans.__('Stop every node of the swarm; it can be started again'),
     icon: labIcon('stop'),
     describedBy: OF_SWARM,
-    ...about(chosen, ({ state }) => !DOWN.has(state), async swarm => (await actions()).stopSwarm(work, swarm))
+    ...onChosen(({ state }) => !DOWN.has(state), async swarm => (await actions()).stopSwarm(work, swarm))
   });
   commands.addCommand(CommandIDs.startSwarm, {
     label: trans.__('Start Swarm Again'),
     caption: trans.__('Bring a stopped swarm up with its keys, addresses and ledger'),
     icon: labIcon('play'),
     describedBy: OF_SWARM,
-    ...about(chosen, ({ state }) => DOWN.has(state), async swarm => (await actions()).startSwarm(work, swarm.swarm))
+    ...onChosen(({ state }) => DOWN.has(state), async swarm => (await actions()).startSwarm(work, swarm.swarm))
   });
   commands.addCommand(CommandIDs.purgeSwarm, {
     label: trans.__('Remove Swarm…'),
     caption: trans.__('Stop the swarm and delete its keys, ledger, models and logs'),
     icon: labIcon('minus'),
     describedBy: OF_SWARM,
-    ...about(chosen, () => true, async swarm => (await actions()).purgeSwarm(work, swarm.swarm))
+    ...onChosen(() => true, async swarm => (await actions()).purgeSwarm(work, swarm.swarm))
   });
   commands.addCommand(CommandIDs.addNodes, {
     label: trans.__('Add Learning Nodes…'),
@@ -60,20 +60,20 @@ export function addSwarmCommands(commands: CommandRegistry, { model, trans, open
     caption: trans.__('Check what may be wrong with the swarm and collect its logs'),
     icon: labIcon('doctor'),
     describedBy: OF_SWARM,
-    ...about(chosen, () => true, async swarm => (await actions()).runDoctor(work, swarm.swarm))
+    ...onChosen(() => true, async swarm => (await actions()).runDoctor(work, swarm.swarm))
   });
   commands.addCommand(CommandIDs.openSwarmNotebook, {
     label: trans.__('Open Swarm as Notebook'),
     caption: trans.__('Open a notebook that brings this swarm up again'),
     icon: labIcon('notebook'),
     describedBy: OF_SWARM,
-    ...about(chosen, () => openNotebook !== null, swarm => openNotebook?.('swarms', swarm.swarm, 'notebook'))
+    ...onChosen(() => openNotebook !== null, swarm => openNotebook?.('swarms', swarm.swarm, 'notebook'))
   });
   commands.addCommand(CommandIDs.saveScenario, {
     label: trans.__('Save Scenario'),
     caption: trans.__('Save what was done to the nodes of the swarm as a file that pytest replays'),
     icon: labIcon('download'),
     describedBy: OF_SWARM,
-    ...about(chosen, () => true, async swarm => (await actions()).saveScenario(work, swarm.swarm))
+    ...onChosen(() => true, async swarm => (await actions()).saveScenario(work, swarm.swarm))
   });
 }
