@@ -16,6 +16,8 @@ module.exports = {
   reporter: 'list',
   // They share one server, one data directory and, most of them, one swarm.
   workers: 1,
+  // A machine that others use may starve a browser once; each test begins by putting the swarm right.
+  retries: process.env.CI ? 1 : 0,
   timeout: 120000,
   expect: { timeout: 15000 },
   use: {

@@ -15,13 +15,14 @@ export class Server {
     mkdirSync(join(home, 'work'), { recursive: true });
   }
 
-  async start(): Promise<void> {
+  /** `environment` is for `jupyter_server_config.py`. */
+  async start(environment: Record<string, string> = {}): Promise<void> {
     const log = openSync(join(this.home, 'server.log'), 'a');
     const { JUPYTER = 'jupyter' } = process.env;
     const config = join(__dirname, 'jupyter_server_config.py');
     this._process = spawn(JUPYTER, ['lab', '--config', config], {
       cwd: this.home,
-      env: { ...process.env, JUPYTER_CONFIG_DIR: join(this.home, 'config'), SWARM_LAB_PORT: PORT },
+      env: { ...process.env, JUPYTER_CONFIG_DIR: join(this.home, 'config'), SWARM_LAB_PORT: PORT, ...environment },
       stdio: ['ignore', log, log]
     });
     const end = Date.now() + START_MS;
@@ -51,7 +52,7 @@ export class Server {
 
 async function answers(): Promise<boolean> {
   try {
-    return (await fetch(`${ADDRESS}/api/status`)).ok;
+    return (await fetch(`${ADDRESS}/api/status`)).status < 500; // a login that is asked for is an answer too
   } catch {
     return false;
   }

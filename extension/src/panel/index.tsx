@@ -140,7 +140,8 @@ export class SwarmPanel extends SidePanel implements IMovableSectionSource {
     // After the sections themselves have drawn.
     requestAnimationFrame(() => {
       const drawn = panel.widgets.map(one => one.node.firstElementChild?.firstElementChild?.scrollHeight ?? 0);
-      if (drawn.includes(0)) {
+      const empty = [false, !swarm?.nodes.length, !swarm?.trainings.length, false];
+      if (drawn.some((pixels, index) => pixels === 0 && !empty[index])) {
         this._balanced = ''; // one has not drawn yet: measured now, it would be closed; the next change comes soon
         return;
       }
