@@ -19,9 +19,7 @@ test('a training is followed through all that happens to it', async ({ lab, page
   test.setTimeout(300_000);
   await swarmIsReady(request);
   await lab.open();
-  // JupyterLab's own word on a server that is away; it goes on by itself, but the dialog stays.
-  const away = page.getByRole('dialog', { name: /Server Connection Error/ });
-  await page.addLocatorHandler(away, () => away.getByRole('button').last().click());
+  await lab.expectsServerAway();
   const line = lab.swarm(SWARM);
   const cell = page.locator('.jp-OutputArea').getByRole('region', { name: /^Training / });
   const tab = page.getByRole('tabpanel', { name: TAB });

@@ -13,8 +13,7 @@ test('a page says what is wrong, and goes on when it is mended', async ({ lab, p
   test.setTimeout(240_000);
   await swarmIsReady(request);
   await lab.open();
-  const away = page.getByRole('dialog', { name: /Server Connection Error/ });
-  await page.addLocatorHandler(away, () => away.getByRole('button').last().click());
+  await lab.expectsServerAway();
   const line = lab.swarm(SWARM);
   const again = lab.panel.getByRole('button', { name: 'Try again' });
   await expect(line).toHaveAccessibleName(/Ready/);

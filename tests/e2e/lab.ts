@@ -84,6 +84,13 @@ export class Lab {
     await page.notebook.activate(path.split('/').pop()!);
   }
 
+  /** JupyterLab's own words on a server that is away; it goes on by itself, but its dialogs stay. */
+  async expectsServerAway(): Promise<void> {
+    const away = this.page.getByRole('dialog', { name: /Server Connection Error|File Save Error|Failed to fetch/ });
+    // One may follow the other.
+    await this.page.addLocatorHandler(away, () => away.getByRole('button').last().click(), { noWaitAfter: true });
+  }
+
   async run(command: string, args: Record<string, string> = {}): Promise<void> {
     await this.page.evaluate(
       async ([id, given]) => {
