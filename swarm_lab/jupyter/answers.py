@@ -143,7 +143,7 @@ def _pid(node: NodeStatus) -> str:
 
 def _card(label: str, head: str, body: str) -> str:
     top = f'<div class="swl-Head">{head}</div>' if head else ""
-    return f'{style()}<section class="swl-Card" aria-label="{escape(label)}">{top}{body}</section>'
+    return f'{style()}<section class="swl-Output" aria-label="{escape(label)}">{top}{body}</section>'
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> str:

@@ -25,7 +25,7 @@ def style() -> str:
 def card(shot: Picture) -> str:
     """The whole output of `%%swarm train`."""
     return (
-        f'{style()}<section class="swl-Card" aria-label="Training {escape(shot.training)}">'
+        f'{style()}<section class="swl-Output" aria-label="Training {escape(shot.training)}">'
         f"{_head(shot)}{_charts(shot)}{_table(shot)}"
         f"{''.join(_failure(failure) for failure in shot.failures)}{_output(shot)}{_foot(shot)}</section>"
     )

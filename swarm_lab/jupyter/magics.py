@@ -51,7 +51,7 @@ class Steps:
         text = "\n".join(f"{duration(seconds):>7}  {said}" for seconds, said in self._lines)
         took = duration(time.monotonic() - self._since)
         html = (
-            f'{style()}<div class="swl-Card"><details class="swl-Trace"{" open" if opened else ""}>'
+            f'{style()}<div class="swl-Output"><details class="swl-Trace"{" open" if opened else ""}>'
             f"<summary>{'Working' if opened else 'Done'}, {took}</summary><pre>{escape(text)}</pre></details></div>"
         )
         self._show({"text/html": html, "text/plain": text})

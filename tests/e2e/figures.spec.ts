@@ -64,7 +64,7 @@ async function heap(page: Page): Promise<number> {
 const quantile = (values: number[], share: number): number =>
   [...values].sort((a, b) => a - b)[Math.floor(share * (values.length - 1))];
 
-for (const count of [1, 10, 100]) {
+for (const count of JSON.parse(process.env.SIZES ?? '[1, 10, 100]') as number[]) {
   test(`${count} nodes: from an event to a pixel`, async ({ lab, page }) => {
     test.setTimeout((SECONDS + 120) * 1000);
     const swarm = `paper-${count}`;

@@ -18,10 +18,10 @@ from pathlib import Path
 import filelock
 import platformdirs
 import pytest
-from support.ports import free_port
 
 from swarm_lab.facts.swarm import swarm_names
 from swarm_lab.swarm import Swarm
+from tests.support.ports import free_port
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent

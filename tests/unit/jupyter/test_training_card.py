@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 import xml.etree.ElementTree as ET
 from typing import Any
 
 import pytest
 
 from swarm_lab.facts.views import TrainingView, fold
-from swarm_lab.jupyter.card import card, duration
+from swarm_lab.jupyter.card import card, duration, style
 from swarm_lab.jupyter.chart import MAX_POINTS, Line, line_chart, nice_ticks, thin
 from swarm_lab.jupyter.picture import clean_trace, picture
 from swarm_lab.jupyter.text import plain
@@ -97,6 +98,13 @@ def test_what_comes_from_nodes_is_escaped() -> None:
     shot = picture(view(evil), "<b>swarm", 105.0, output=[("sl-1", "<img src=x>")], note="<i>")
     found = card(shot)
     assert "<script>" not in found and "<img" not in found and "<b>swarm" not in found and "<i>" not in found
+
+
+def test_the_style_of_an_output_touches_nothing_else_on_the_page() -> None:
+    rules = re.sub(r"/\*.*?\*/|@container[^{]*\{", "", style(), flags=re.S).removeprefix("<style>")
+    selectors = [one for found in re.findall(r"([^{}]+)\{", rules) for one in re.split(r",(?![^(]*\))", found)]
+    assert len(selectors) > 40
+    assert [one for one in selectors if ".swl-Output" not in one] == []
 
 
 def test_card_is_well_formed_and_speaks() -> None:
