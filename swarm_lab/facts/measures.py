@@ -14,7 +14,6 @@ from swarm_lab.facts.views import MEASURES, TrainingView, number
 
 Name = Literal["loss", "metric", "local_loss", "local_metric"]
 _MERGED: tuple[Name, Name] = ("loss", "metric")
-_LOCAL: tuple[Name, Name] = ("local_loss", "local_metric")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +31,26 @@ class Measured:
 
 def measured(view: TrainingView) -> list[Measured]:
     """One for each committed round and node that took part, in the order of rounds."""
-    merged = {name: {(node, at): value for node, at, value in _merged(view, name)} for name in _MERGED}
-    return [
-        Measured(
-            done.round,
-            node,
-            *(merged[name].get((node, done.round)) for name in _MERGED),
-            *(number((done.metrics.get(node) or {}).get(name)) for name in _LOCAL),
-        )
-        for done in view.rounds
-        for node in done.nodes
-    ]
+    # Written out: a training may have thousands of rounds and a hundred nodes.
+    judged = {done.round - 1: done.metrics for done in view.rounds}
+    ends = {(node, int(end.get("round") or view.round)): end.get("metrics") for node, end in view.finished.items()}
+    found = []
+    for done in view.rounds:
+        at, after = done.round, judged.get(done.round, {})
+        for node in done.nodes:
+            own, next_, end = done.metrics.get(node) or {}, after.get(node) or {}, ends.get((node, at)) or {}
+            loss, metric = number(end.get("loss")), number(end.get("metric"))
+            found.append(
+                Measured(
+                    at,
+                    node,
+                    number(next_.get("loss")) if loss is None else loss,
+                    number(next_.get("metric")) if metric is None else metric,
+                    number(own.get("local_loss")),
+                    number(own.get("local_metric")),
+                )
+            )
+    return found
 
 
 def curves(view: TrainingView, name: Name) -> dict[str, list[tuple[float, float]]]:

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from swarm_lab.facts.measures import latest, measured
+from swarm_lab.facts.measures import Measured, latest, measured
 from swarm_lab.facts.views import RoundTimes, RoundView, TrainingView
 from swarm_lab.front.status import TrainingStatus, training_status
 
@@ -62,17 +62,6 @@ class Round(Told):
     interval: int | None
 
 
-class Measure(BaseModel):
-    """What one node measured of one round's models, see `swarm_lab.facts.measures`."""
-
-    round: int
-    node: str
-    loss: float | None
-    metric: float | None
-    local_loss: float | None
-    local_metric: float | None
-
-
 class NodePhase(BaseModel):
     """Where a node is, and for whom it waits and why."""
 
@@ -115,7 +104,7 @@ class TrainingDetail(TrainingInfo):
     seq: int
     stopping: bool
     rounds: list[Round]
-    measures: list[Measure]
+    measures: list[Measured]
     now: dict[str, NodePhase]
     progress: dict[str, Progress]
     merged_batches: dict[str, int]
@@ -146,7 +135,7 @@ def training_detail(view: TrainingView, *, swarm: str, seq: int) -> TrainingDeta
         seq=seq,
         stopping=view.stop_asked,
         rounds=[_round(done) for done in view.rounds],
-        measures=[Measure(**asdict(one)) for one in measured(view)],
+        measures=measured(view),
         now={node: _now(view, node) for node in view.phases},
         progress={
             node: Progress(**said | {"batches": said.get("batches") or 0}) for node, said in view.progress.items()

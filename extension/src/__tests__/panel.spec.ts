@@ -1,6 +1,8 @@
 import type { Measure, Operation } from '../api';
 import { newsOf } from '../news';
-import { curves } from '../panel/curve';
+import { type Lines, lines } from '../panel/curve';
+import { newTraining } from '../training';
+import { Curves } from '../views/curves';
 import { newestFailure } from '../panel/failures';
 import { aNode, aSwarm, aTraining } from './fakes';
 
@@ -59,18 +61,22 @@ describe('curves', () => {
         local_metric: null
       }))
     ).flat();
+  const drawn = (nodes: number, rounds: number, width = 296): Lines | null => {
+    const columns = new Curves('loss').update({ ...newTraining('t-1'), measures: measures(nodes, rounds) });
+    return lines(columns, width, 56);
+  };
 
-  it('needs two rounds', () => expect(curves(measures(2, 1), 296, 56)).toBeNull());
+  it('needs two rounds', () => expect(drawn(2, 1)).toBeNull());
 
   it('draws a line a node, and a band where those cannot be told apart', () => {
-    expect(curves(measures(4, 5), 296, 56)).toMatchObject({ band: '', rounds: 5 });
-    const many = curves(measures(13, 5), 296, 56)!;
+    expect(drawn(4, 5)).toMatchObject({ band: '', rounds: 5 });
+    const many = drawn(13, 5)!;
     expect(many.lines).toEqual([]);
     expect(many.band.split(' ')).toHaveLength(10);
   });
 
   it('draws no more points than there are pixels, with the first and the last round', () => {
-    const shown = curves(measures(2, 5000), 100, 56)!;
+    const shown = drawn(2, 5000, 100)!;
     const points = shown.merged.split(' ');
     expect(points).toHaveLength(50);
     expect(points[0].startsWith('0.0,')).toBe(true);

@@ -1,11 +1,12 @@
 /** The card of one training: how far it is, what it is doing, how good it is, what can be done. */
-import React from 'react';
+import React, { useState } from 'react';
 import type { SwarmInfo, TrainingInfo } from '../api';
 import { CommandIDs } from '../commands';
 import { decimal, duration, NONE } from '../format';
 import { lineStyle, type Look, nodeLook, roster, trainingLook } from '../states';
+import { Curves } from '../views/curves';
 import { openMenu, usePanel } from './context';
-import { type Curves, curves } from './curve';
+import { type Lines, lines } from './curve';
 import { useDetail } from './detail';
 import { Bar, Button, Icon, IconButton, State } from './parts';
 
@@ -20,6 +21,7 @@ const HEIGHT = 56;
 export function TrainingCard({ swarm, training }: ICardProps): JSX.Element {
   const { model, commands, trans } = usePanel();
   const detail = useDetail(model, trans, swarm.swarm, training.id);
+  const [curves] = useState(() => new Curves('loss'));
   const runs = training.state === 'running';
   const look = runs ? phaseOf(swarm, training) : trainingLook(training);
   const gone = new Set([...Object.keys(training.lost), ...Object.keys(training.without)]);
@@ -71,7 +73,7 @@ export function TrainingCard({ swarm, training }: ICardProps): JSX.Element {
         <Metric label={trans.__('Metric, merged')} value={decimal(training.metric)} />
         <Metric label={trans.__('Last round')} value={duration(training.round_seconds)} />
       </div>
-      {detail !== null && <Lines swarm={swarm} shown={curves(detail.measures, WIDTH, HEIGHT)} />}
+      {detail !== null && <LossLines swarm={swarm} shown={lines(curves.update(detail), WIDTH, HEIGHT)} />}
       <Failures training={training} onLog={node => void commands.execute(CommandIDs.openLog, { ...named, node })} />
       <div className="row acts">
         <Button icon="open" onClick={() => void commands.execute(CommandIDs.openTraining, named)}>
@@ -180,7 +182,7 @@ function Metric({ label, value }: { label: string; value: string }): JSX.Element
   );
 }
 
-function Lines({ swarm, shown }: { swarm: SwarmInfo; shown: Curves | null }): JSX.Element | null {
+function LossLines({ swarm, shown }: { swarm: SwarmInfo; shown: Lines | null }): JSX.Element | null {
   const { trans } = usePanel();
   if (shown === null) {
     return null;

@@ -28,12 +28,18 @@ export class Curves {
 
   update(detail: TrainingDetail): Columns {
     const { measures } = detail;
-    const own = this._own || measures.some(one => one[this._local] !== null);
-    if (detail.id !== this._id || measures !== this._measures || own !== this._own) {
+    if (detail.id !== this._id || measures !== this._measures) {
       this._id = detail.id;
       this._measures = measures;
-      this._own = own;
+      this._own = false;
+      this._looked = 0;
       this._reset();
+    }
+    for (; !this._own && this._looked < measures.length; this._looked++) {
+      if (measures[this._looked][this._local] !== null) {
+        this._own = true;
+        this._reset();
+      }
     }
     // A round's judgement comes with the next one: the last two are read again.
     this._drop(2);
@@ -94,6 +100,7 @@ export class Curves {
   private _which: Which;
   private _local: 'local_loss' | 'local_metric';
   private _own = false;
+  private _looked = 0;
   private _id = '';
   private _measures: TrainingDetail['measures'] = [];
   private _starts: { end: number }[] = [];
