@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from swarm_lab import __version__
 from swarm_lab.errors import StagingError
+from swarm_lab.facts.state import write_text
 from swarm_lab.rounds.checkpoints import KEPT
 
 PROTOCOL = 1
@@ -178,11 +178,8 @@ class Stage:
         part.rename(folder / "program")
         for name in ("model", "scratch", "checkpoints", "state"):
             (folder / name).mkdir(exist_ok=True)
-        temporary = folder / ".request.part"
         # Values of -e may be secrets of the user: for the owner's eyes only.
-        temporary.touch(mode=0o600)
-        temporary.write_text(request.model_dump_json(), "utf-8")
-        os.replace(temporary, folder / "request.json")
+        write_text(folder / "request.json", request.model_dump_json(), mode=0o600)
 
     def check(self, request: StageRequest) -> None:
         """Raise `StagingError` unless the program's files on disk are still those that were sent."""

@@ -31,11 +31,11 @@ test('a page says what is wrong, and goes on when it is mended', async ({ lab, p
   }
 
   await test.step('a file of the swarm is missing', async () => {
-    const spec = join(FOLDER, 'swarm.json');
-    renameSync(spec, `${spec}.away`);
+    const file = join(FOLDER, 'swarm.json');
+    renameSync(file, `${file}.away`);
     await expect(lab.panel.getByRole('alert')).toContainText(`${SWARM} cannot be read`, { timeout: BACK_MS });
     await lab.picture('unreadable');
-    renameSync(`${spec}.away`, spec);
+    renameSync(`${file}.away`, file);
     await expect(line).toHaveAccessibleName(/Ready/, { timeout: BACK_MS });
   });
 
