@@ -127,7 +127,7 @@ class Driver:
     def sent(self, sent: Sent) -> None:
         """How a call to a peer ended."""
         if sent.refused:
-            self._changed(self.liveness.refused(sent.peer))
+            self._changed(self.liveness.refused(sent.peer, self._clock()))
         else:
             self.liveness.measured(sent.peer, sent.seconds, sent.nbytes)
 

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ import grpc
 import grpc.aio
 
 from swarm_lab.errors import SwarmLabError
-from swarm_lab.facts import metrics
+from swarm_lab.facts import logs, metrics
 from swarm_lab.identity.dialer import RotatingChannel
 from swarm_lab.identity.ids import SpiffeId
 from swarm_lab.nodes.message_frames import DELIVER, frames_of
@@ -137,22 +138,26 @@ class _Stream:
 
 
 class PeerLink:
-    """Messages to one peer. Heartbeats have a stream of their own, where only the latest waits."""
+    """Messages to one peer. Heartbeats have a stream of their own, where only the latest waits of each way they go."""
 
     def __init__(self, peer: PeerAddress, dial: Dials, on_sent: Callable[[Sent], None]) -> None:
         self.peer = peer
         channel = dial.channel(peer.address, peer.spiffe_id)
         self._on_sent = on_sent
         self._queue: deque[Outgoing] = deque(maxlen=_QUEUE_LIMIT)
-        self._beats: dict[str, Outgoing] = {}
+        self._beats: dict[tuple[str, str, str], Outgoing] = {}
         self._wake = [asyncio.Event(), asyncio.Event()]
         self._streams = [_Stream(channel), _Stream(channel)]
-        self._tasks = [asyncio.create_task(self._lane(i), name=f"peer-{peer.name}-{i}") for i in (0, 1)]
+        # A link outlives the training whose message it was made for: a context of its own, else logs name that one.
+        self._tasks = [
+            asyncio.create_task(self._lane(i), name=f"peer-{peer.name}-{i}", context=Context()) for i in (0, 1)
+        ]
 
     def send(self, message: Outgoing) -> None:
         """Queue a message; the oldest goes when 64 wait."""
-        if message.head.kind == Heartbeat.KIND:
-            self._beats[message.head.training] = message
+        head = message.head
+        if head.kind == Heartbeat.KIND:
+            self._beats[head.training, head.origin, head.to] = message
             self._wake[1].set()
         else:
             self._queue.append(message)
@@ -171,7 +176,8 @@ class PeerLink:
             await self._wake[index].wait()
             self._wake[index].clear()
             while message := self._next(index):
-                await self._deliver(self._streams[index], message)
+                with logs.bound(training=message.head.training):
+                    await self._deliver(self._streams[index], message)
 
     def _next(self, index: int) -> Outgoing | None:
         if index == 0:

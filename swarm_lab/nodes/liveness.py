@@ -96,12 +96,15 @@ class Liveness:
             known.heartbeat = heartbeat
         return changes
 
-    def refused(self, peer: NodeId) -> list[Change]:
-        """A connection to `peer` was reset and the redial refused."""
-        known = self._peers.get(peer)
-        if known is None or not known.up:
+    def refused(self, peer: NodeId, now: float) -> list[Change]:
+        """A connection to `peer` was reset and the redial refused; no news where it is heard through another one."""
+        known, was_direct = self._peers.get(peer), self._is_direct(peer, now)
+        if known is None:
             return []
-        known.up, known.direct = False, -math.inf
+        known.direct = -math.inf
+        if not (known.up and was_direct):
+            return []
+        known.up = False
         return [Change(peer, False, "connection lost")]
 
     def _is_direct(self, peer: NodeId, now: float) -> bool:

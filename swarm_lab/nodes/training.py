@@ -50,7 +50,7 @@ from swarm_lab.rounds.checkpoints import Checkpoints
 from swarm_lab.rounds.events import EMPTY_VIEW, Fail, Finish, ProgramFailed, Rules, StopRequested
 from swarm_lab.rounds.layout import Buffer, Layout
 from swarm_lab.rounds.machine import Machine
-from swarm_lab.rounds.messages import GONE, Message, NodeId, Phase
+from swarm_lab.rounds.messages import GONE, Heartbeat, Message, NodeId, Phase
 
 log = logging.getLogger(__name__)
 
@@ -354,9 +354,13 @@ class TrainingRun:
 
     async def _post(self, to: NodeId, message: Message, payload: tuple[str, Buffer] | None) -> None:
         via = self._driver.relay(to) if self._driver is not None else None
-        peer = self._place.directory.find(via or to)
-        if peer is not None:
-            await self._place.transport.send(peer, self.id, message, payload, to=to if via else "")
+        ways = [(via, to)] if via else [(to, "")]
+        if via and isinstance(message, Heartbeat):
+            ways.append((to, ""))  # else two that relay to each other never hear that the straight way is there again
+        for node, pass_to in ways:
+            peer = self._place.directory.find(node)
+            if peer is not None:
+                await self._place.transport.send(peer, self.id, message, payload, to=pass_to)
 
     def _members(self) -> Sequence[NodeId]:
         joined = self._driver.machine.desk.view.members.keys() if self._driver is not None else ()

@@ -26,7 +26,8 @@ _EPOCH = re.compile(r"^epoch (\d+) momentum ([\d.]+)$", re.M)
 
 def train(patient: Patient, keep: bool, **options: Any) -> Any:
     env = {"KEEP": "1" if keep else "0", "EPOCHS": str(EPOCHS), "PAUSE": "0.03"} | options.pop("env", {})
-    given = {"sync": 4, "seed": 1, "min_peers": 2, "nodes": ("sl-1", "sl-2", "sl-3")} | options
+    """Three nodes that wait for one another: a training that went on without one could end before it is back."""
+    given = {"sync": 4, "seed": 1, "min_peers": 3, "nodes": ("sl-1", "sl-2", "sl-3")} | options
     return patient.swarm.train(PROGRAM, data=patient.data, env=env, **given)
 
 
@@ -68,16 +69,15 @@ def went_on(begun: list[tuple[int, float]], count: int, starts: int = 2) -> None
 
 @pytest.mark.parametrize("victim", ["program", "node"])
 def test_with_its_optimizer_and_epochs_a_killed_one_goes_on_in_its_epoch(patient: Patient, victim: str) -> None:
-    count = 20  # while it is away, the others go on
-    training = train(patient, keep=True, env={"EPOCHS": str(count)})
+    training = train(patient, keep=True)
     patient.until_round(training, 5)
     if victim == "program":
         kill_program(patient, training, "sl-2")
     else:
         patient.kill("sl-2")
     ended_alike(patient, training)
-    went_on(epochs(patient, training, "sl-2"), count)
-    assert [epoch for epoch, _ in epochs(patient, training, "sl-1")] == list(range(count))
+    went_on(epochs(patient, training, "sl-2"), EPOCHS)
+    assert [epoch for epoch, _ in epochs(patient, training, "sl-1")] == list(range(EPOCHS))
     restarts = [e for e in patient.swarm.events() if e["event"] == "program_restarted" and e["training"] == training.id]
     assert [(e["node"], e["start"]) for e in restarts] == ([("sl-2", 2)] if victim == "program" else [])
 
@@ -111,7 +111,7 @@ def test_checkpoints_cut_in_half_are_named_and_the_model_comes_from_a_peer(patie
 
 def test_a_program_that_outlives_its_node_is_ended_before_the_next_one_starts(patient: Patient) -> None:
     (patient.data / "sl-2" / "hang").touch()
-    training = train(patient, keep=True, env={"EPOCHS": "20"})
+    training = train(patient, keep=True)
     for event in training.events(limit=60):
         if event["event"] == "output" and event["node"] == "sl-2" and event["text"].startswith("epoch 1"):
             break

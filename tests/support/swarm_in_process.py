@@ -173,7 +173,7 @@ class Node:
     async def post(self, to: str, message, payload) -> None:
         peer = self.swarm.live.get(to)
         if peer is None:
-            for change in self.driver.liveness.refused(to):
+            for change in self.driver.liveness.refused(to, self.driver._clock()):
                 self.driver._changed([change])
             return
         payload = None if payload is None else (payload[0], bytes(payload[1]))

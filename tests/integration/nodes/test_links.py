@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +16,7 @@ import grpc.aio
 import numpy as np
 import pytest
 
+from swarm_lab.facts import logs
 from swarm_lab.identity.authority import Authority
 from swarm_lab.identity.credentials import SERVER_OPTIONS, Authorizer, server_credentials
 from swarm_lab.identity.dialer import Dialer
@@ -244,3 +247,29 @@ async def test_of_heartbeats_only_the_latest_waits() -> None:
             while not lab.recipient.got or lab.recipient.got[-1][1].batches != 49:  # type: ignore[union-attr]
                 await asyncio.sleep(0.01)
         assert len(lab.recipient.got) <= 3
+
+
+async def test_of_heartbeats_the_latest_of_each_way_waits() -> None:
+    async with running() as lab:
+        ways = {"": "1" * 64, "0x7": "2" * 64, "0x8": "3" * 64}
+        for to, digest in ways.items():
+            await lab.transport.send(lab.address, TRAINING, Heartbeat(digest, Phase.TRAINING), to=to)
+        async with asyncio.timeout(5):
+            while len(lab.recipient.got) < len(ways):
+                await asyncio.sleep(0.01)
+        assert {message.training for _, message, _ in lab.recipient.got} == set(ways.values())  # type: ignore[union-attr]
+
+
+async def test_a_log_line_names_the_training_of_its_message_not_the_one_that_made_the_link() -> None:
+    said: list[dict[str, Any]] = []
+
+    def tell(sent: Sent) -> None:
+        line = logs.JsonFormatter("s", "n").format(logging.makeLogRecord({"msg": "sent"}))
+        said.append(json.loads(line))
+        lab.sent.put_nowait(sent)
+
+    async with running() as lab:
+        lab.transport.listen(TRAINING, tell)
+        with logs.bound(training="t-older", round=7):
+            await lab.send(fetch(1))
+    assert [(line["training"], "round" in line) for line in said] == [(TRAINING, False)]

@@ -33,10 +33,10 @@ def test_the_limit_follows_the_measured_gaps_but_not_the_outage() -> None:
 
 def test_a_refused_connection_counts_at_once_and_only_once() -> None:
     peers = Liveness()
-    assert peers.refused(A) == []
+    assert peers.refused(A, 0.0) == []
     peers.heard(A, "1", 0.0)
-    assert peers.refused(A) == [Change(A, False, "connection lost")]
-    assert peers.refused(A) == []
+    assert peers.refused(A, 0.1) == [Change(A, False, "connection lost")]
+    assert peers.refused(A, 0.2) == []
 
 
 def test_a_new_process_is_down_then_up() -> None:
@@ -89,5 +89,7 @@ def test_a_refused_connection_is_no_direct_way_any_more() -> None:
     known = Liveness()
     known.heard("b", "1", 0.0, beat())
     known.heard("c", "1", 0.0, beat("b", "c"))
-    assert [change.up for change in known.refused("b")] == [False]
+    assert [change.up for change in known.refused("b", 0.1)] == [False]
     assert known.relay("b", 0.1) == "c"
+    known.heard("b", "1", 0.2, beat("b", "c"), direct=False)
+    assert known.refused("b", 0.3) == [] and known.up == {"b", "c"}  # each heartbeat tries the straight way as well
