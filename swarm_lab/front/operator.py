@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -165,7 +165,7 @@ class Operator:
         await asyncio.gather(*(self._stop(training, node) for node in nodes), return_exceptions=True)
 
     async def _stage_all(self, requests: Mapping[str, StageRequest], payload: bytes) -> dict[str, str]:
-        said = await asyncio.gather(*(self._stage(node, request, payload) for node, request in requests.items()))
+        said = await _all(self._stage(node, request, payload) for node, request in requests.items())
         return dict(zip(requests, said, strict=True))
 
     async def _stage(self, node: str, request: StageRequest, payload: bytes) -> str:
@@ -191,12 +191,13 @@ class Operator:
         return dict(zip(nodes, await asyncio.gather(*map(resume, nodes)), strict=True))
 
     async def _stop_all(self, training: str, nodes: Sequence[str]) -> None:
-        await asyncio.gather(*(self._stop(training, node) for node in nodes))
+        # One that is about to come back would train on: it is waited for.
+        await _all(self._stop(training, node, wait=True) for node in nodes)
 
-    async def _stop(self, training: str, node: str) -> None:
+    async def _stop(self, training: str, node: str, *, wait: bool = False) -> None:
         request = peer_pb2.StopRequest(protocol=PROTOCOL, training=training)
         async with self._seat_channel(node) as opened:
-            await _said(node, _control(opened).Stop(request, timeout=_CALL_S))
+            await _said(node, _control(opened).Stop(request, timeout=_CALL_S, wait_for_ready=wait))
 
     async def _read(self, training: str) -> tuple[TrainingInfo, list[CommittedRound], dict[str, str]]:
         info = await self._ledger.info(training)
@@ -221,9 +222,21 @@ def _control(opened: grpc.aio.Channel) -> Any:
     return peer_pb2_grpc.ControlStub(opened)  # type: ignore[no-untyped-call]
 
 
+async def _all(calls: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
+    """What all calls answer; raises the first failure once each has ended: none is cut off by another's."""
+    found = []
+    for answer in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
+        found.append(answer)
+    return found
+
+
 async def _said(node: str, call: Any) -> Any:
     """A seat's answer, or its refusal in its own words."""
     try:
         return await call
     except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise Refused(f"{node} did not answer within {_CALL_S:.0f} s") from error
         raise Refused(f"{node}: {error.details() or error.code().name}") from error

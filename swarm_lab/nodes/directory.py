@@ -1,11 +1,14 @@
-"""Who the other SL nodes are: the roster of the swarm as an SN tells it, by ledger id and by SPIFFE ID."""
+"""Who the other SL nodes are, by ledger id and by SPIFFE ID: the roster as an SN tells it, and what the ledger says.
+
+An SN that starts anew knows nobody until each node has said again that it lives: who was known stays known.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from swarm_lab.errors import SwarmLabError
 from swarm_lab.identity.ids import SpiffeId
@@ -21,10 +24,17 @@ _UNKNOWN_PAUSE_S = 0.5
 class Directory:
     """The roster, read again every five seconds and when somebody unknown turns up."""
 
-    def __init__(self, read: Callable[[], Awaitable[list[PeerAddress]]]) -> None:
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[list[PeerAddress]]],
+        enrolled: Callable[[NodeId], Awaitable[str | None]],
+    ) -> None:
+        """`read`: the roster from an SN. `enrolled`: the SPIFFE ID that the ledger has for an account."""
         self._read = read
+        self._enrolled = enrolled
         self._by_node: dict[NodeId, PeerAddress] = {}
         self._by_id: dict[SpiffeId, NodeId] = {}
+        self._names: dict[NodeId, str] = {}
         self._asked = asyncio.Event()
 
     def find(self, node: NodeId) -> PeerAddress | None:
@@ -50,21 +60,36 @@ class Directory:
         return next((peer.node for peer in self._by_node.values() if peer.name == name), None)
 
     def name(self, node: NodeId) -> str:
-        """What people call a node; the id itself where the roster does not know it."""
-        found = self._by_node.get(node)
-        return node if found is None else found.name
+        """What people call a node; the id itself where nobody has told."""
+        return self._names.get(node, node)
 
     def words(self, text: str) -> str:
         """A text of the round machine with names in place of ids."""
-        for node, peer in self._by_node.items():
-            text = text.replace(node, peer.name)
+        for node, name in self._names.items():
+            text = text.replace(node, name)
         return text
 
     async def refresh(self) -> None:
         """Read the roster now; raises what reading raises."""
-        roster = await self._read()
-        self._by_node = {peer.node: peer for peer in roster}
-        self._by_id = {peer.spiffe_id: peer.node for peer in roster}
+        for peer in await self._read():
+            before = self._by_id.get(peer.spiffe_id)
+            if before is not None and before != peer.node:  # it has lost its key, and enrolled anew
+                self._by_node.pop(before, None)
+            self._by_node[peer.node] = peer
+            self._by_id[peer.spiffe_id] = peer.node
+            self._names[peer.node] = peer.name
+
+    async def identify(self, nodes: Iterable[NodeId]) -> None:
+        """Learn from the ledger who nodes are that no SN has told of; raises what reading raises."""
+        for node in nodes:
+            if node not in self._names and (found := await self._enrolled(node)) is not None:
+                try:
+                    spiffe_id = SpiffeId.parse(found)
+                except ValueError as error:
+                    log.warning("the ledger has an identity of another form", extra={"reason": str(error)})
+                    continue
+                self._by_id.setdefault(spiffe_id, node)
+                self._names[node] = spiffe_id.node
 
     async def keep_fresh(self) -> None:
         """Read the roster again and again until cancelled."""

@@ -91,7 +91,7 @@ async def _serve_trainings(
     membership: Membership,
     stack: AsyncExitStack,
 ) -> None:
-    directory = Directory(lambda: _roster(membership))
+    directory = Directory(lambda: _roster(membership), membership.ledger.spiffe_id_of)
     await directory.refresh()
     transport = Transport(dialer)
     stack.push_async_callback(transport.close)

@@ -126,6 +126,7 @@ class TrainingRun:
     async def run(self) -> None:
         """Take part until this node's program has ended; every failure becomes a fact, none is raised."""
         self._reporter.started()
+        await self._identify()
         try:
             while True:
                 start, self._known = self._starts.begin(), 0
@@ -136,6 +137,13 @@ class TrainingRun:
                     await self._before_another_start(error)
         except SwarmLabError as error:
             await self._give_up(error)
+
+    async def _identify(self) -> None:
+        """Know the members by name before any of them is told of: an SN that is new itself may not."""
+        try:
+            await self._place.directory.identify(self._info.nodes)
+        except SwarmLabError as error:  # the roster will tell
+            log.info("members are not known by name", extra={"code": error.code, "reason": error.message})
 
     async def _before_another_start(self, error: ProgramKilled) -> None:
         """Wait as long as the next start has to; raises `error` when there is none."""

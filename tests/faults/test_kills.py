@@ -52,6 +52,15 @@ def test_the_death_of_a_peer_costs_no_round_more_than_three_seconds(patient: Pat
     assert any("sl-3" not in r.nodes for r in training.view.rounds)
 
 
+def test_a_stop_asks_all_seats_also_one_that_is_about_to_come_back(patient: Patient) -> None:
+    training = patient.train(min_peers=2, env={"EPOCHS": "1000"})
+    patient.until_round(training, 2)
+    patient.kill("sl-1")
+    training.stop()
+    assert finished(training, limit=60)["state"] == "stopped"
+    assert len(training.view.finished) == 4
+
+
 @pytest.fixture
 def own(bring_up: Callable[..., Patient], request: pytest.FixtureRequest) -> Patient:
     """A swarm of two seats for tests that take everything down."""

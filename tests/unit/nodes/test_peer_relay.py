@@ -34,7 +34,10 @@ async def relay() -> tuple[Relay, Transport]:
     async def read() -> list[PeerAddress]:
         return peers
 
-    directory, transport = Directory(read), Transport()
+    async def enrolled(node: str) -> str | None:
+        return None
+
+    directory, transport = Directory(read, enrolled), Transport()
     await directory.refresh()
     return Relay(ME, directory, transport), transport  # type: ignore[arg-type]
 
