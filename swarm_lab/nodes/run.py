@@ -54,7 +54,7 @@ def run(config: NodeConfig, serve: Serve) -> None:
     try:
         # Threads of the exchange give the interpreter's lock back after each block: five milliseconds, the default, is
         # what each would then wait for it.
-        sys.setswitchinterval(0.005)
+        sys.setswitchinterval(0.0005)
         asyncio.run(_until_signal(config, serve))
         log.info("%s ended", config.kind)
         state.update("stopped")
