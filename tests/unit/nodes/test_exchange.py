@@ -112,7 +112,7 @@ def test_a_member_dies_in_the_midst_and_only_what_is_lost_moves_again(make: Make
     sites.bend = lambda a, b, head, body: [] if a == victim.node and head.kind in lost else [(head, body)]
     sites.start(sites.sites, first)
     rest = [site for site in sites.sites if site is not victim]
-    until(lambda: all(lacking(site) == {victim.node} for site in rest))
+    until(lambda: all(lacking(site) == ((), (victim.node,)) for site in rest))
     raw: list[tuple[str, str, int]] = []
 
     def count(a: str, b: str, head: Head, body: bytes | None) -> list[tuple[Head, bytes | None]]:
@@ -170,7 +170,7 @@ def test_blocks_that_do_not_fit_the_root_are_not_used_and_their_giver_is_named(m
         (liar.node, "its blocks do not fit the root that it signed")
     }
     assert not sites.sites[1].spoiled
-    until(lambda: lacking(victim) == {liar.node})
+    until(lambda: set().union(*lacking(victim)) == {liar.node})
     victim.exchange.tick(10.0, 0.0)
     assert victim.told[-1].lacks == (liar.node,)  # type: ignore[union-attr]
 
@@ -186,9 +186,10 @@ def until_told(site: Site) -> None:
     until(lambda: bool(site.spoiled))
 
 
-def lacking(site: Site) -> set[str]:
+def lacking(site: Site) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Whose contributions are not here, and whose merged blocks or tables."""
     exchange = site.exchange._exchange
-    return set() if exchange is None else {node for part in exchange.overdue(float("inf"), 0.0) for node in part}
+    return ((), ()) if exchange is None else exchange.overdue(float("inf"), 0.0)
 
 
 def test_not_a_number_is_refused_by_the_tensors_name(make: Make) -> None:
