@@ -129,7 +129,10 @@ class Exchanges:
 
     async def _start(self, order: StartExchange) -> None:
         pins = self._roots(order)
-        work = await self._prepare(order)
+        work = self._work
+        # Another coordinator may ask for the same: what is merged lies, or will lie, where this exchange puts it.
+        if work is None or work.order.assignment.id != order.assignment.id:
+            work = await self._prepare(order)
         if work is None:
             self._vault.unpin(*pins)
             return
