@@ -51,8 +51,8 @@ test: dev lint extension ## All tests
 test-browser: dev extension ## Of these, the lab in a real browser (PICTURES=docs/pictures writes the README's pictures)
 	$(PYTEST) tests/e2e -q -rs $(PYTEST_ARGS)
 
-test-faults: dev ## The whole fault matrix: what each fault costs, in seconds (LONG=1: with ten minutes away)
-	$(PYTEST) tests/faults/matrix -q -rs --whole-matrix $(if $(LONG),--long) \
+test-faults: dev ## The whole fault matrix, and CHANCES=1:10 seeds of faults by chance (LONG=1: with ten minutes away)
+	$(PYTEST) tests/faults/matrix -q -rs --whole-matrix --chances $(or $(CHANCES),1:10) $(if $(LONG),--long) \
 	  --matrix-table build/fault-matrix.json $(PYTEST_ARGS)
 
 lint:

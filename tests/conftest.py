@@ -37,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fault matrix")
     group.addoption("--whole-matrix", action="store_true", help="all rows, not one of each kind")
     group.addoption("--long", action="store_true", help="also the rows that take more than ten minutes")
+    group.addoption("--chances", metavar="FIRST:COUNT", default="1:0", help="seeds of faults by chance")
     group.addoption("--matrix-table", metavar="PATH", help="write the table as JSON")
 
 

@@ -17,12 +17,25 @@ OUTCOMES = pytest.StashKey[list[Outcome]]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test for each row that this session does."""
+    """A test for each row that this session does, and for each seed of faults by chance."""
+    if "seed" in metafunc.fixturenames:
+        seeds = [pytest.param(seed, marks=pytest.mark.timeout(600)) for seed in _chances(metafunc.config)]
+        metafunc.parametrize("seed", seeds)
     if "row" not in metafunc.fixturenames:
         return
     whole, long = metafunc.config.getoption("--whole-matrix"), metafunc.config.getoption("--long")
     rows = [row for row in all_rows() if (long if row.long else whole or row.quick)]
     metafunc.parametrize("row", [pytest.param(row, id=row.name, marks=_limit(row)) for row in rows])
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Faults by chance are asked for."""
+    return True if collection_path.name == "test_by_chance.py" and not _chances(config) else None
+
+
+def _chances(config: pytest.Config) -> range:
+    first, count = map(int, config.getoption("--chances").split(":"))
+    return range(first, first + count)
 
 
 def _limit(row: Row) -> pytest.MarkDecorator:
