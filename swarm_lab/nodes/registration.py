@@ -64,7 +64,7 @@ class Registration:
             first = self._directory.find(account)
         theirs = await self._transport.describe(first, training) if first is not None else None
         difference = theirs.difference(mine) if theirs is not None else None
-        other = first.name if first is not None else self._directory.name(account)
+        other = self._directory.name(account)
         if difference is None:
             return TermsDiffer(
                 f"the model of {self._name} has other tensors than that of {other}, which registered first and does "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -25,8 +24,8 @@ _EPOCH = re.compile(r"^epoch (\d+) momentum ([\d.]+)$", re.M)
 
 
 def train(patient: Patient, keep: bool, **options: Any) -> Any:
-    env = {"KEEP": "1" if keep else "0", "EPOCHS": str(EPOCHS), "PAUSE": "0.03"} | options.pop("env", {})
     """Three nodes that wait for one another: a training that went on without one could end before it is back."""
+    env = {"KEEP": "1" if keep else "0", "EPOCHS": str(EPOCHS), "PAUSE": "0.03"} | options.pop("env", {})
     given = {"sync": 4, "seed": 1, "min_peers": 3, "nodes": ("sl-1", "sl-2", "sl-3")} | options
     return patient.swarm.train(PROGRAM, data=patient.data, env=env, **given)
 
@@ -36,8 +35,7 @@ def folder(patient: Patient, training: Any, node: str) -> Path:
 
 
 def kill_program(patient: Patient, training: Any, node: str) -> None:
-    record = json.loads((folder(patient, training, node) / "process.json").read_text())
-    os.kill(record["pid"], signal.SIGKILL)
+    os.kill(patient.program(training, node), signal.SIGKILL)
 
 
 def epochs(patient: Patient, training: Any, node: str) -> list[tuple[int, float]]:
@@ -119,7 +117,7 @@ def test_a_program_that_outlives_its_node_is_ended_before_the_next_one_starts(pa
     while (patient.data / "sl-2" / "hang").exists():
         assert time.monotonic() < until
         time.sleep(0.01)
-    old = json.loads((folder(patient, training, "sl-2") / "process.json").read_text())["pid"]
+    old = patient.program(training, "sl-2")
     patient.kill("sl-2")
     ended_alike(patient, training)
     assert not psutil.pid_exists(old)

@@ -14,8 +14,6 @@ from typing import Any
 
 from support.patients import Patient
 
-from swarm_lab.facts import process
-
 _PROGRAMS = Path(__file__).parent / "programs"
 KINDS = ("node", "node", "node", "program", "freeze", "sn-2", "sentinel", "chain", "license", "identity")
 SEATS = 4
@@ -83,8 +81,7 @@ class Chance:
 
 def _victim(patient: Patient, training: Any, stroke: Stroke) -> int | None:
     if stroke.kind == "program":
-        place = patient.swarm.paths.root / "nodes" / stroke.seat / "trainings" / training.id
-        found = process.read_record(place / "process.json")
+        found = patient.record(training, stroke.seat)
         return None if found is None else found.pid
     name = stroke.seat if stroke.kind in ("node", "freeze") else stroke.kind
     return next(node.pid for node in patient.swarm.status().nodes if node.name == name)

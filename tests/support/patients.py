@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from swarm_lab.facts import process
 from swarm_lab.swarm import Swarm
 
 PROGRAM = Path(__file__).parent / "programs" / "plain.py"
@@ -30,6 +31,16 @@ class Patient:
         status = next(n for n in self.swarm.status().nodes if n.name == found.name)
         assert status.pid is not None, status
         return status.pid
+
+    def program(self, training: Any, node: str) -> int:
+        """The pid of the node's program."""
+        found = self.record(training, node)
+        assert found is not None, f"{node} has no program"
+        return found.pid
+
+    def record(self, training: Any, node: str) -> process.ProcessRecord | None:
+        """What is known of the node's program; None before it starts and once it has ended."""
+        return process.read_record(self.swarm.paths.node(node) / "trainings" / training.id / "process.json")
 
     def kill(self, node: str) -> None:
         os.kill(self.pid(node), signal.SIGKILL)

@@ -84,12 +84,6 @@ class Ward(Patient):
             part.write_text(str(seconds))
             part.replace(own)
 
-    def program(self, training: Any, node: str) -> int:
-        """The pid of the node's program."""
-        found = process.read_record(self._own(node) / "trainings" / training.id / "process.json")
-        assert found is not None, f"{node} has no program"
-        return found.pid
-
     def supervisor(self) -> int:
         """The pid of the supervisor."""
         found = process.read_record(self.swarm.paths.root / "supervisor.json")
